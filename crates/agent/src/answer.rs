@@ -16,6 +16,7 @@ use ansai_model::{
     text::Text,
     time::{Now, WallTime},
 };
+use ansai_notify::outbox::{Fate, Outbox};
 use ansai_protocol::{
     Done, IncidentSummary, Incidents, Problem, ReportAnswer, SCHEMA, ScopeView, StoppedView, TargetStatus,
 };
@@ -160,6 +161,7 @@ pub(crate) fn summary(report: &Report) -> IncidentSummary {
         is_kept: report.is_kept(),
         well_since_ms: report.well_since.map(|since| since.wall.0),
         seen_to: None,
+        told: None,
         // Of what is no outage there is none to be told.
         downtime_ms: report
             .downtime
@@ -168,8 +170,22 @@ pub(crate) fn summary(report: &Report) -> IncidentSummary {
     }
 }
 
+/// Who told people of an incident, or is to, of each message in a line, the oldest first.
+fn told_of(outbox: &Outbox, incident: IncidentId, opened: WallTime) -> Vec<Text> {
+    let words = |fate| match fate {
+        Fate::Waits => "waits on this host to be told".to_owned(),
+        Fate::Told(routes) => {
+            let routes: Vec<String> = routes.iter().map(ToString::to_string).collect();
+            format!("told by this host on {}", routes.join(", "))
+        }
+        Fate::Given(_) => "given to the controller, which has not said that it has it".to_owned(),
+        Fate::Taken(_) => "told by the controller".to_owned(),
+    };
+    outbox.fates(incident, opened).into_iter().map(words).map(Text::from).collect()
+}
+
 /// Open incidents and kept reports, newest first.
-pub(crate) fn incidents(engine: &HostEngine, reports: &Reports, now: Now) -> Reply {
+pub(crate) fn incidents(engine: &HostEngine, reports: &Reports, outbox: &Outbox, now: Now) -> Reply {
     let open: Vec<IncidentId> = engine.state().incidents.keys().rev().copied().collect();
     let mut incidents: Vec<IncidentSummary> =
         open.iter().filter_map(|id| engine.report(now, *id)).map(|report| summary(&report)).collect();
@@ -177,6 +193,9 @@ pub(crate) fn incidents(engine: &HostEngine, reports: &Reports, now: Now) -> Rep
     incidents.extend(kept.iter().filter(|report| !open.contains(&report.incident)).map(summary));
     incidents.sort_by_key(|incident| core::cmp::Reverse(incident.id));
     incidents.truncate(INCIDENTS_MAX);
+    for incident in &mut incidents {
+        incident.told = told_of(outbox, incident.id, WallTime(incident.opened_ms)).pop();
+    }
     json(&Incidents { schema: SCHEMA, incidents })
 }
 
@@ -195,7 +214,15 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Everything about a target.
     pub(crate) fn explain(&self, target: &TargetId) -> Reply {
-        about(target, self.engine().explain(self.now(), target))
+        let mut said = about(target, self.engine().explain(self.now(), target))?;
+        let incidents = said["incidents"].as_array_mut().into_iter().flatten();
+        for incident in incidents {
+            let open = incident["id"].as_u64().and_then(|id| self.state().incidents.get(&IncidentId(id)));
+            if let Some(open) = open {
+                incident["told"] = serde_json::json!(told_of(self.outbox(), open.id, open.opened.wall));
+            }
+        }
+        Ok(said)
     }
 
     /// What is acknowledged is durable: a command that could not be saved is not answered with "done".

@@ -418,7 +418,7 @@ impl<H: Host, S: Store> Shell<H, S> {
             return kept;
         }
         // People are told though the report cannot be kept: a full disk is when they want to know.
-        let notice = Notice { at: report.at, kind, routes, report };
+        let notice = Notice { at: report.at, kind, routes, report, hosts: None };
         let queued = self.outbox.put(id, &notice);
         kept.and(queued.map_err(|error| format!("a message cannot be queued: {}", chain(&error))))
     }

@@ -14,6 +14,7 @@ use std::{
 use ansai_engine::Input;
 use ansai_link::{Trouble, chance, dial::Link, key::Key, pause::Pause};
 use ansai_model::{permit::LinkStanding, text::Text, time::WallTime};
+use ansai_notify::outbox::Outbox;
 use ansai_protocol::link::{
     BEAT_EVERY, Change, ControllerId, FRAME_BYTES_MAX, FromController, FromHost, Hello, LABELS_MAX, PERMITS_SINCE,
     RefusedBundle, Short, SignedBundle, VERSION, VERSION_OLDEST,
@@ -30,6 +31,7 @@ pub mod carried;
 pub(crate) mod feed;
 pub(crate) mod line;
 pub mod membership;
+mod messages;
 pub(crate) mod telling;
 
 use carried::Carried;
@@ -67,6 +69,8 @@ pub(crate) struct Uplink {
     pub(crate) folder: Folder,
     pub(crate) line: Line,
     pub(crate) reports: Reports,
+    /// Where messages to people wait, some of them for the controller.
+    pub(crate) outbox: Outbox,
     pub(crate) claims: Claims,
     pub(crate) clock: Clock,
     /// Where restraints go.
@@ -182,7 +186,13 @@ impl Uplink {
             is_expired,
             controllers_clock,
         };
-        session.run().await
+        if !is_expired {
+            self.hands_over(number, &welcome).await?;
+        }
+        let ended = session.run().await;
+        // What the controller did not want in time is sent from here.
+        self.outbox.unlink(number);
+        ended
     }
 
     async fn hello(&self, controller: ControllerId) -> Hello {
@@ -284,6 +294,7 @@ impl Session<'_> {
                     }
                 }
                 () = uplink.line.changed() => {}
+                () = uplink.outbox.has_to_say() => {}
                 _ = beat.tick() => {
                     self.link.send(&FromHost::Beat { now_ms: uplink.clock.now().wall.0 }).await?;
                     self.write_down().await?;
@@ -303,6 +314,7 @@ impl Session<'_> {
         if let Some(acknowledged) = line.take_acknowledged() {
             self.link.send(&FromHost::Restrained(Box::new(acknowledged))).await?;
         }
+        self.say_messages().await?;
         while let Some(ordered) = line.take_ordered() {
             self.link.send(&FromHost::Ordered(Box::new(ordered))).await?;
         }
@@ -359,6 +371,7 @@ impl Session<'_> {
             FromController::Permit(news) => {
                 let _ = self.uplink.inputs.send(Input::Permit(news)).await;
             }
+            FromController::Message(news) => self.hear_of_message(news).await?,
             FromController::Bundle(signed) => self.hear_configuration(*signed).await?,
             FromController::Renewed { certificate, roots } => {
                 let Some((key, _)) = self.renewal.take() else {

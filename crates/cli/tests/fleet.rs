@@ -267,6 +267,7 @@ fn incident(id: u64, phase: Phase) -> [Change; 2] {
         is_kept: false,
         well_since_ms: None,
         seen_to: None,
+        told: None,
     };
     let report = Report { headline: "app.service was killed".into(), ..report };
     [Change::Incident(Box::new(summary)), Change::Report(Box::new(report))]

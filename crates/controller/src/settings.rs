@@ -128,7 +128,7 @@ const KEYS: &[Key] = &[
     key(
         "notify",
         Kind::Named(const { &Kind::Shape(&CHANNEL) }),
-        "Whom to tell of silent hosts, twins and a full store, and how; each route by its name",
+        "Whom to tell for all hosts, and of silent hosts, twins and a full store, and how; each route by its name",
     )
     .example("{email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}"),
     key(

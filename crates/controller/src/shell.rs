@@ -194,7 +194,8 @@ impl Shell {
                 | FleetEffect::Close { .. }
                 | FleetEffect::Issue { .. }
                 | FleetEffect::Configure { .. }
-                | FleetEffect::Tell(_) => {}
+                | FleetEffect::Tell(_)
+                | FleetEffect::TellForHosts { .. } => {}
             }
         }
         self.take(FleetInput::NotSaved { from, why: Text::new(why) });
@@ -230,6 +231,10 @@ impl Shell {
                     false => tracing::warn!("{}", notice.headline),
                 }
                 self.parts.telling.tell(&notice);
+            }
+            FleetEffect::TellForHosts { number, notice } => {
+                tracing::info!("{}", notice.report.headline);
+                self.parts.telling.tell_for_hosts(number, *notice);
             }
         }
     }

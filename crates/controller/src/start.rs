@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use ansai_fleet::{FleetEngine, FleetInput};
 use ansai_link::{accept::Acceptor, authority::Authority, https::HttpsAcceptor, key::Key};
 use ansai_model::time::{MonoTime, Now, WallTime};
-use ansai_protocol::link::ControllerId;
+use ansai_protocol::{link::ControllerId, record::FleetState};
 use ansai_store::{Store, sqlite::SqliteStore};
 use anyhow::{Context, Result};
 use tokio::{
@@ -29,6 +29,8 @@ use crate::{
 
 /// Most news of links that wait for the loop; whoever has more to say waits.
 const NEWS_MAX: usize = 1_024;
+/// Most groups of messages of which it waits to be heard that they are on the disk; more wait before they say it.
+const QUEUED_MAX: usize = 64;
 /// Most questions that wait.
 const ASKED_MAX: usize = 32;
 /// How often the controller's own certificate is made anew; it lasts three times as long.
@@ -96,6 +98,14 @@ fn renew(
     }
 }
 
+/// The engine that goes on from what is kept, by what the file says.
+fn engine(state: FleetState, settings: &Settings) -> FleetEngine {
+    FleetEngine::new(state, now())
+        .silent_after(settings.silent_after)
+        .permit_rules(settings.permits.clone())
+        .telling_by(settings.routes.clone())
+}
+
 /// A beat, the first one at once; one that is late puts off the next.
 fn every(period: Duration) -> Interval {
     let mut beat = interval(period);
@@ -120,6 +130,7 @@ pub async fn run(options: Options) -> Result<()> {
     let (done, mut saves) = mpsc::channel(4);
     let (news, mut heard) = mpsc::channel(NEWS_MAX);
     let (asked, mut questions) = mpsc::channel(ASKED_MAX);
+    let (told, mut queued) = mpsc::channel(QUEUED_MAX);
     let (new_acceptor, acceptors) = watch::channel(acceptor(&authority, controller)?);
     let api_acceptor = open(&settings, &authority, controller, &asked, &tasks, &stop)?;
     let port = listener.local_addr().map_or(settings.listen, |address| address);
@@ -132,9 +143,7 @@ pub async fn run(options: Options) -> Result<()> {
     let keeper = Keeper::start(store.clone(), done).context("no thread for the store")?;
     let mut shell = Shell::new(Parts {
         unwell: Unwell::new(&state),
-        engine: FleetEngine::new(state, now())
-            .silent_after(settings.silent_after)
-            .permit_rules(settings.permits.clone()),
+        engine: engine(state, &settings),
         controller,
         epoch,
         authority,
@@ -142,7 +151,7 @@ pub async fn run(options: Options) -> Result<()> {
         keeper,
         tasks: tasks.clone(),
         expected: settings.expected_hosts.clone(),
-        telling: Telling::begin(&home.state_dir, settings.routes.clone(), &tasks, &stop),
+        telling: Telling::begin(&home.state_dir, settings.routes.clone(), told, &tasks, &stop),
         carrier,
     });
     tracing::info!("listening on {port}; {hosts} hosts are known");
@@ -157,6 +166,7 @@ pub async fn run(options: Options) -> Result<()> {
             Some(done) = saves.recv() => shell.saved(done),
             Some(news) = heard.recv(), if shell.has_room() => shell.hear(news),
             Some(asked) = questions.recv() => shell.answer(asked),
+            Some(number) = queued.recv() => shell.step(FleetInput::Told { number }),
             _ = second.tick() => {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
                 shell.step(FleetInput::Tick);

@@ -1,5 +1,6 @@
-//! People are told of the controller's own incidents, by the channels, the grouping and the outbox that an agent has too. What is
-//! told, and when, is the engine's; which routes want it is said in the controller's own file.
+//! People are told of the controller's own incidents, and for hosts what those have given to be told, by the channels, the grouping
+//! and the outbox that an agent has too. What is told, and when, is the engine's; which routes want it is said in the controller's
+//! own file.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,6 +18,7 @@ use ansai_notify::{
     outbox::{self, Delivery, Outbox},
     secrets::Resolver,
 };
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::start::now;
@@ -31,11 +33,19 @@ struct Parts {
     routes: Vec<Route>,
     outbox: Outbox,
     tasks: TaskTracker,
+    /// Where it is said that the message of a group is on the disk.
+    told: mpsc::Sender<u64>,
 }
 
 impl Telling {
     /// Begins to deliver what waits, until stopped.
-    pub(crate) fn begin(state_dir: &Path, routes: Vec<Route>, tasks: &TaskTracker, stop: &CancellationToken) -> Self {
+    pub(crate) fn begin(
+        state_dir: &Path,
+        routes: Vec<Route>,
+        told: mpsc::Sender<u64>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Self {
         if routes.is_empty() {
             return Self(None);
         }
@@ -48,7 +58,18 @@ impl Telling {
         let notifier = Notifier::new(host, zones, Resolver::default(), Arc::new(HyperClient::new())).for_system();
         let (queue, stop) = (outbox.clone(), stop.clone());
         tasks.spawn(async move { outbox::run(queue, &notifier, now, stop).await });
-        Self(Some(Parts { routes, outbox, tasks: tasks.clone() }))
+        Self(Some(Parts { routes, outbox, tasks: tasks.clone(), told }))
+    }
+
+    /// Queues a message for hosts, and says so when it is on the disk. The same one again is told once.
+    pub(crate) fn tell_for_hosts(&self, number: u64, notice: Notice) {
+        let Some(Parts { outbox, tasks, told, .. }) = &self.0 else { return };
+        let (outbox, told) = (outbox.clone(), told.clone());
+        tasks.spawn_blocking(move || match outbox.put(number, &notice) {
+            // A loop that is gone asks again when it is back.
+            Ok(()) => drop(told.blocking_send(number)),
+            Err(error) => tracing::warn!("a message is told from memory, for it cannot be kept: {}", chain(&error)),
+        });
     }
 
     /// Queues a message on each route that wants it. The same one again is told once.
@@ -106,7 +127,7 @@ fn message(routes: &[Route], now: Now, told: &FleetNotice) -> Option<(u64, Notic
         commands: commands.map(str::to_owned).into(),
         ..Report::bare(told.incident, told.target.clone(), told.check.clone(), now, phase)
     };
-    Some((number, Notice { at: now, kind, routes, report }))
+    Some((number, Notice { at: now, kind, routes, report, hosts: None }))
 }
 
 #[cfg(test)]

@@ -8,14 +8,15 @@ use ansai_model::{
     fleet::Restraint,
     id::{IncidentId, PermitId, RestraintId, TargetId},
     incident::{Phase, Resolution},
+    message::MessageKey,
     text::Text,
 };
 use ansai_protocol::{
     IncidentSummary,
     link::{ControllerId, Fingerprint, HostId, Short, TokenId},
     record::{
-        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord,
-        PermitRecord, Record, RolloutRecord, TokenRecord,
+        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, MessageRecord,
+        PendingRecord, PermitRecord, Record, RolloutRecord, TakenRecord, TokenRecord,
     },
 };
 
@@ -59,6 +60,12 @@ pub struct Books {
     pub permits: BTreeMap<PermitId, PermitRecord>,
     /// The highest number that a permit ever had; one that could not be kept counts as well.
     pub(crate) last_permit: PermitId,
+    /// Messages of hosts that are to be told, by their hosts and keys.
+    pub messages: BTreeMap<(HostId, MessageKey), MessageRecord>,
+    /// The keys of those that each host has given lately, told ones among them.
+    pub taken: BTreeMap<HostId, Vec<MessageKey>>,
+    /// The highest number that a group of messages ever had; one that could not be kept counts as well.
+    pub(crate) last_group: u64,
 }
 
 /// What puts one thing back as it was before a record.
@@ -106,6 +113,9 @@ impl Books {
             last_incident: state.last_incident,
             permits: BTreeMap::new(),
             last_permit: state.last_permit,
+            messages: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            last_group: state.last_group,
         };
         let records = state.hosts.into_iter().map(Record::Host);
         let records = records.chain(state.identities.into_iter().map(Record::Identity));
@@ -115,6 +125,8 @@ impl Books {
         let records = records.chain(state.bundles.into_iter().map(Record::Bundle));
         let records = records.chain(state.rollouts.into_iter().map(Record::Rollout));
         let records = records.chain(state.permits.into_iter().map(Record::Permit));
+        let records = records.chain(state.messages.into_iter().map(Record::Message));
+        let records = records.chain(state.taken.into_iter().map(Record::Taken));
         let records = records.chain(state.kept.into_iter().map(Record::Kept));
         let records = records.chain(state.targets.into_iter().map(Record::Target));
         for record in records.chain(state.open.into_iter().map(Record::Incident)) {
@@ -188,6 +200,12 @@ impl Books {
                 Some(before.map_or(Record::PermitGone(permit.id), Record::Permit))
             }
             Record::PermitGone(id) => self.permits.remove(id).map(Record::Permit),
+            Record::Message(message) => Some(self.put_message(message)),
+            Record::MessageGone { host, key } => self.messages.remove(&(*host, *key)).map(Record::Message),
+            Record::Taken(TakenRecord { host, keys }) => {
+                let keys = self.taken.insert(*host, keys.clone()).unwrap_or_default();
+                Some(Record::Taken(TakenRecord { host: *host, keys }))
+            }
             Record::Incident(incident) => Some(self.put_incident(incident)),
             Record::Report { .. } | Record::Audit(_) => None,
         };
@@ -202,6 +220,13 @@ impl Books {
                 self.targets.entry(*host).or_default().insert(target.clone());
             }
         }
+    }
+
+    fn put_message(&mut self, message: &MessageRecord) -> Record {
+        self.last_group = self.last_group.max(message.group.unwrap_or(0));
+        let before = self.messages.insert(message.key(), message.clone());
+        let (host, key) = message.key();
+        before.map_or(Record::MessageGone { host, key }, Record::Message)
     }
 
     fn put_host(&mut self, host: &HostRecord) -> Record {
@@ -225,6 +250,8 @@ impl Books {
         let held = self.permits.values().filter(|permit| permit.host == id).cloned();
         undo.extend(held.map(Record::Permit).map(Undo::put));
         self.permits.retain(|_, permit| permit.host != id);
+        let taken = self.taken.remove(&id).map(|keys| TakenRecord { host: id, keys });
+        undo.extend(taken.map(Record::Taken).map(Undo::put));
         undo.extend(self.targets.remove(&id).into_iter().flatten().map(|target| Undo::Target(id, target)));
         let open = self.open.remove(&Some(id)).into_iter().flat_map(BTreeMap::into_values);
         undo.extend(open.map(|incident| Undo::put(Record::Incident(HostIncident { host: Some(id), incident }))));

@@ -2,6 +2,7 @@
 
 use ansai_model::{
     id::{CheckId, IncidentId, TargetId},
+    notify::Notice,
     rule::Severity,
     text::Text,
     time::WallTime,
@@ -70,6 +71,14 @@ pub enum FleetEffect {
     },
     /// Tell people of an incident of the controller's own.
     Tell(FleetNotice),
+    /// Tell people what hosts have given to be told, and answer with `FleetInput::Told` once that cannot be lost any more. It is
+    /// asked for again until then, and is the same by its number.
+    TellForHosts {
+        /// The group of their messages.
+        number: u64,
+        /// The one message for all of them.
+        notice: Box<Notice>,
+    },
 }
 
 /// What people are told of an incident of the controller's own.

@@ -22,6 +22,7 @@ use crate::{
     input::{FleetInput, Issued, SessionId},
     joining::Issuing,
     limits::SILENT_AFTER,
+    messages::Messages,
     orders::Ordering,
     permits::Permits,
     saving::Saving,
@@ -59,6 +60,8 @@ pub struct FleetEngine {
     pub(crate) rejected: VecDeque<(Fingerprint, Text)>,
     /// Who wants to disturb what, and how much may be.
     pub(crate) permits: Permits,
+    /// What hosts have given to be told.
+    pub(crate) messages: Messages,
     /// Own incidents about silent hosts.
     pub(crate) silent: Silent,
     /// A host of which nothing was heard for so long is silent.
@@ -93,6 +96,7 @@ impl FleetEngine {
             orders: BTreeMap::new(),
             issuing: BTreeMap::new(),
             permits: Permits::default(),
+            messages: Messages::default(),
             rejected: VecDeque::new(),
         }
     }
@@ -118,6 +122,7 @@ impl FleetEngine {
             FleetInput::NotIssued { to, why } => self.not_issued(to, &why),
             FleetInput::Operator { request, by, operation } => self.operate(request, &by, operation),
             FleetInput::TokenUsed { token } => self.token_used(token),
+            FleetInput::Told { number } => self.is_queued(number),
             FleetInput::Saved { through } => self.saved(through),
             FleetInput::NotSaved { from, why } => self.not_saved(from, why),
         }
@@ -147,6 +152,7 @@ impl FleetEngine {
         self.watch_generations();
         self.watch_rollout();
         self.tend_permits();
+        self.tell_messages();
         self.refresh();
     }
 

@@ -102,6 +102,7 @@ impl FleetEngine {
             is_kept: false,
             well_since_ms: None,
             seen_to: None,
+            told: None,
         };
         self.put(Record::Incident(HostIncident { host: None, incident }));
         Some(id)

@@ -86,6 +86,11 @@ pub enum FleetInput {
         /// Its public part.
         token: TokenId,
     },
+    /// The message of this group of hosts' messages is on the disk of whoever tells it.
+    Told {
+        /// The group.
+        number: u64,
+    },
     /// Every save up to this one is durable.
     Saved {
         /// The last one.

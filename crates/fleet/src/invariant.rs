@@ -9,8 +9,8 @@ use ansai_protocol::{link::HostId, record::RolloutState};
 use crate::{
     FleetEngine,
     limits::{
-        HOSTS_MAX, IDENTITIES_OF_HOST_MAX, ISSUING_MAX, NAMED_MAX, PENDING_MAX, PERMITS_MAX, REJECTED_MAX,
-        ROLLOUTS_MAX, SESSIONS_OF_HOST_MAX, TOKENS_MAX, WAITING_MAX,
+        HOSTS_MAX, IDENTITIES_OF_HOST_MAX, ISSUING_MAX, MESSAGES_MAX, NAMED_MAX, PENDING_MAX, PERMITS_MAX,
+        REJECTED_MAX, ROLLOUTS_MAX, SESSIONS_OF_HOST_MAX, TOKENS_MAX, WAITING_MAX,
     },
 };
 
@@ -38,6 +38,7 @@ pub fn of_engine(engine: &FleetEngine) -> Result<(), Violation> {
     rollouts_have_their_files(engine)?;
     one_rollout_goes_on(engine)?;
     permits_are_members(engine)?;
+    messages_are_known(engine)?;
     everything_is_bounded(engine)
 }
 
@@ -108,6 +109,19 @@ fn permits_are_members(engine: &FleetEngine) -> Result<(), Violation> {
     }
 }
 
+/// What is to be told is known when it is given again, as long as its host may do so.
+fn messages_are_known(engine: &FleetEngine) -> Result<(), Violation> {
+    let books = &engine.books;
+    let is_long = |keys: &&Vec<_>| keys.len() > ansai_model::message::GIVEN_MAX;
+    if let Some(keys) = books.taken.values().find(is_long) {
+        return violated("messages_are_known", format!("{} messages of a host are remembered", keys.len()));
+    }
+    match books.taken.keys().find(|host| !books.hosts.contains_key(host)) {
+        Some(host) => violated("messages_are_known", format!("{host} has given messages, and is no member")),
+        None => Ok(()),
+    }
+}
+
 /// Nothing grows without bound.
 fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
     let books = &engine.books;
@@ -122,6 +136,7 @@ fn everything_is_bounded(engine: &FleetEngine) -> Result<(), Violation> {
         ("restraints", books.restraints.len(), ansai_model::fleet::RESTRAINTS_MAX),
         ("configurations", books.rollouts.len(), ROLLOUTS_MAX),
         ("permits", books.permits.len(), PERMITS_MAX),
+        ("messages of hosts", books.messages.len(), MESSAGES_MAX),
         ("operators who wait", engine.waiting.len(), WAITING_MAX),
         ("certificates being signed", engine.issuing.len(), ISSUING_MAX),
         ("rejected keys", engine.rejected.len(), REJECTED_MAX),

@@ -9,6 +9,7 @@
 pub mod acknowledged;
 mod agentless;
 mod books;
+mod causes;
 mod changes;
 mod configuration;
 pub mod effect;
@@ -20,6 +21,7 @@ pub mod input;
 pub mod invariant;
 mod joining;
 pub mod limits;
+mod messages;
 mod orders;
 mod permits;
 mod restraints;

@@ -94,3 +94,20 @@ pub const PERMIT_SAID_FOR: Duration = Duration::from_secs(35);
 pub const PERMITS_MAX: usize = 1_000;
 /// How long nothing can be kept before people are told: a disk that is full for a moment is everyday.
 pub const TROUBLE_TOLD_AFTER: Duration = Duration::from_secs(60);
+/// Most messages of hosts that wait to be told, of all of them and of one: those beyond are told by the hosts themselves.
+pub const MESSAGES_MAX: usize = 2_000;
+/// Of one host.
+pub const MESSAGES_OF_HOST_MAX: usize = 64;
+/// How long a message that is urgent waits for other hosts with the same cause: with what it may wait before it is wanted
+/// (`ansai_notify::outbox::duty::OFFER_WAIT`), and a second until it is looked at, it is within 5 s.
+pub const GATHER_URGENT: Duration = Duration::from_secs(2);
+/// The same of one that is not.
+pub const GATHER: Duration = Duration::from_secs(30);
+/// The same when people were told of the cause already, so that hosts that follow one by one are not told one by one.
+pub const GATHER_AGAIN: Duration = Duration::from_secs(30);
+/// For so long people know of a cause.
+pub const KNOWN_FOR: Duration = Duration::from_secs(600);
+/// Most causes that are remembered so.
+pub const KNOWN_CAUSES_MAX: usize = 1_000;
+/// How long it is waited to hear that a message is in the outbox before that is asked for again.
+pub const TELL_AGAIN: Duration = Duration::from_secs(30);

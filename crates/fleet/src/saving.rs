@@ -71,7 +71,7 @@ impl Unsaved {
             FleetEffect::Issue { to: Issued::Session(session), .. } => {
                 self.sessions.insert(*session);
             }
-            FleetEffect::Save { .. } | FleetEffect::Tell(_) => {}
+            FleetEffect::Save { .. } | FleetEffect::Tell(_) | FleetEffect::TellForHosts { .. } => {}
         }
     }
 }

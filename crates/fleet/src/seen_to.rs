@@ -100,7 +100,9 @@ impl FleetEngine {
     pub(crate) fn still_seen_to(&self, host: HostId, incident: IncidentSummary) -> IncidentSummary {
         let before = self.books.open.get(&Some(host)).and_then(|open| open.get(&key(&incident)));
         let seen_to = before.filter(|before| !is_worse(before, &incident)).and_then(|before| before.seen_to.clone());
-        IncidentSummary { seen_to, ..incident }
+        // So it is with who told people: what this controller has told no host knows.
+        let told = before.and_then(|before| before.told.clone()).or_else(|| incident.told.clone());
+        IncidentSummary { seen_to, told, ..incident }
     }
 }
 

@@ -171,6 +171,7 @@ impl FleetEngine {
             name: record.name.clone(),
             now_ms: self.now.wall.0,
             kept: self.books.kept.get(&session.host).map(|kept| (kept.feed, kept.through)),
+            tells: self.tells(),
         };
         self.effects.push(FleetEffect::Send { session: id, message: FromController::Welcome(Box::new(welcome)) });
         let says = Says {
@@ -259,6 +260,7 @@ impl FleetEngine {
             | FromHost::Restrained(_)
             | FromHost::Configured(_)
             | FromHost::Permits(_)
+            | FromHost::Message(_)
             | FromHost::Ordered(_)
                 if is_expired =>
             {
@@ -269,6 +271,7 @@ impl FleetEngine {
             FromHost::Configured(said) => self.configured(host, *said),
             FromHost::Ordered(said) => self.ordered(id, *said),
             FromHost::Permits(said) => self.permits_said(id, host, *said),
+            FromHost::Message(said) => self.message_said(id, host, said),
         }
     }
 

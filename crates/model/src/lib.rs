@@ -22,6 +22,7 @@ pub mod id;
 pub mod incident;
 pub mod inventory;
 mod listed;
+pub mod message;
 pub mod notify;
 pub mod observation;
 pub mod operator;

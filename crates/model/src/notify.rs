@@ -10,7 +10,9 @@ use core::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{id::RouteId, policy::Scope, probe::CommandLine, report::Report, rule::Severity, time::Now};
+use crate::{
+    id::RouteId, message::Hosts, policy::Scope, probe::CommandLine, report::Report, rule::Severity, time::Now,
+};
 
 /// A reference to a secret; the secret itself is never part of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -278,4 +280,7 @@ pub struct Notice {
     pub routes: Vec<RouteId>,
     /// About what.
     pub report: Report,
+    /// The hosts that it is about, when it is not the one that tells it: a controller tells for many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Hosts>,
 }

@@ -79,6 +79,7 @@ impl<H: HttpClient> Notifier<H> {
 
     async fn send(&self, route: &Route, message: &Message, done: &[String]) -> Result<Receipt, DeliverError> {
         let render = self.rendering().await;
+        let render = if let Message::One(notice) = message { render.about(notice) } else { render };
         let delivered = match &route.channel {
             Channel::Email(email) => return email::send(email, message, &render, &self.secrets, done).await,
             Channel::Webhook(webhook) => webhook::send(webhook, message, &render, &self.secrets, &*self.http).await,

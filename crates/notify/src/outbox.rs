@@ -23,10 +23,14 @@ use ansai_model::{
 use thiserror::Error;
 use tokio::sync::Notify;
 
+pub mod duty;
+mod handing;
 mod kept;
 pub mod plan;
 mod worker;
 
+use duty::{Duties, Duty};
+pub use handing::{Fate, MESSAGE_BYTES_MAX};
 use kept::{Kept, Stored};
 use plan::{MESSAGES_MAX, Queued, RouteState, is_dispensable};
 pub use worker::run;
@@ -208,6 +212,8 @@ pub struct Outbox {
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
+    /// Something is to be said to the controller.
+    to_say: Notify,
     observer: Observer,
 }
 
@@ -217,6 +223,13 @@ struct State {
     queued: BTreeMap<u64, Queued>,
     routes: BTreeMap<RouteId, Route>,
     route_states: BTreeMap<RouteId, RouteState>,
+    duties: Duties,
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
 }
 
 impl Outbox {
@@ -231,14 +244,18 @@ impl Outbox {
         }
         let queued: BTreeMap<u64, Queued> =
             stored.iter().map(|(number, stored)| (*number, Queued::of(*number, stored))).collect();
-        let state = State {
+        let duties = Duties::new(kept.given());
+        let mut state = State {
             kept,
             next_number: queued.last_key_value().map_or(1, |(number, _)| number + 1),
             queued,
             routes: by_id(routes),
             route_states: BTreeMap::new(),
+            duties,
         };
-        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed: Notify::new(), observer }) }
+        state.settle_duties();
+        let (changed, to_say) = (Notify::new(), Notify::new());
+        Self { shared: Arc::new(Shared { state: Mutex::new(state), changed, to_say, observer }) }
     }
 
     /// Takes over the routes of a new configuration. Messages on a route that is gone are delivered on what is left
@@ -261,6 +278,7 @@ impl Outbox {
             (self.shared.observer)(delivery);
         }
         self.shared.changed.notify_one();
+        self.shared.to_say.notify_one();
         result
     }
 
@@ -288,6 +306,18 @@ fn by_id(routes: &[Route]) -> BTreeMap<RouteId, Route> {
 
 impl State {
     fn put(&mut self, dispatch: u64, notice: &Notice, dropped: &mut Vec<Delivery>) -> Result<(), PutError> {
+        // Before anything of it is queued, so that no route is sent while another is offered.
+        let offered = self.is_to_be_offered(dispatch, notice);
+        let put = self.put_on_routes(dispatch, notice, dropped);
+        match (offered, &put) {
+            (Some(key), Ok(())) => self.offer(key, notice.at.mono),
+            // What is not kept whole is nobody else's.
+            (Some(_), Err(_)) | (None, _) => {}
+        }
+        put
+    }
+
+    fn put_on_routes(&mut self, dispatch: u64, notice: &Notice, dropped: &mut Vec<Delivery>) -> Result<(), PutError> {
         for route in &notice.routes {
             let stored = Stored {
                 dispatch,
@@ -326,7 +356,7 @@ impl State {
     /// The same dispatch, while it is being delivered.
     fn under_way(&self, stored: &Stored) -> Option<u64> {
         let same = |queued: &&Queued| {
-            queued.is_in_flight
+            !queued.is_free()
                 && (queued.dispatch, &queued.origin) == (stored.dispatch, &stored.route)
                 && queued.incident == stored.notice.report.incident
         };
@@ -339,19 +369,23 @@ impl State {
             queued.origin == stored.route
                 && queued.incident == stored.notice.report.incident
                 && queued.kind == stored.notice.kind
-                && !queued.is_in_flight
+                && queued.is_free()
+                && (queued.is_for_hosts, stored.notice.hosts.is_some()) == (false, false)
         };
-        self.queued.values().find(same).map(|queued| queued.number)
+        let again = |queued: &&Queued| {
+            queued.is_free()
+                && queued.origin == stored.route
+                && queued.dispatch == stored.dispatch
+                && queued.is_for_hosts
+        };
+        self.queued.values().find(|queued| same(queued) || again(queued)).map(|queued| queued.number)
     }
 
     /// The oldest healed notice goes first, then what else may go; an escalation never does.
     fn make_room(&mut self, dropped: &mut Vec<Delivery>) -> Result<(), PutError> {
         while self.queued.len() >= MESSAGES_MAX {
             let find = |wanted: fn(NoticeKind) -> bool| {
-                self.queued
-                    .values()
-                    .find(|queued| wanted(queued.kind) && !queued.is_in_flight)
-                    .map(|queued| queued.number)
+                self.queued.values().find(|queued| wanted(queued.kind) && queued.is_free()).map(|queued| queued.number)
             };
             let Some(number) = find(|kind| kind == NoticeKind::Healed).or_else(|| find(is_dispensable)) else {
                 return Err(PutError::Full);

@@ -206,6 +206,9 @@ pub struct IncidentSummary {
     /// Who has said at the controller that he sees to it; nobody says so to a host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_to: Option<Box<SeenTo>>,
+    /// Who told people of it last, as far as whoever says this knows; nothing before anybody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Text>,
 }
 
 /// Somebody sees to an incident, until it ends or gets worse.

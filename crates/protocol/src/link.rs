@@ -10,6 +10,7 @@ use std::time::Duration;
 use ansai_model::{
     fleet::{Acknowledged, RestraintSet},
     id::TargetId,
+    message::{MessageNews, MessageSaid},
     order::{Order, Ordered},
     permit::{PermitNews, PermitsSaid},
     report::Report,
@@ -34,11 +35,13 @@ pub use join::{Identity, Join, JoinAnswer};
 pub use token::{ApiToken, NoToken, Token, TokenId, TokenSecret};
 
 /// The newest version of these messages.
-pub const VERSION: u32 = 2;
-/// The oldest version that is understood as well: the one before the newest.
+pub const VERSION: u32 = 3;
+/// The oldest version that is understood as well.
 pub const VERSION_OLDEST: u32 = 1;
 /// The version from which on permits are asked for and given.
 pub const PERMITS_SINCE: u32 = 2;
+/// The version from which on messages to people are handed over.
+pub const MESSAGES_SINCE: u32 = 3;
 /// The name of the link in the TLS handshake.
 pub const ALPN: &[u8] = b"ansai/1";
 /// The name of joining there.
@@ -99,6 +102,8 @@ pub enum FromHost {
     Ordered(Box<Ordered>),
     /// What it wants to disturb, and what it holds for that; said from version [`PERMITS_SINCE`] on.
     Permits(Box<PermitsSaid>),
+    /// What becomes of a message to people; said from version [`MESSAGES_SINCE`] on.
+    Message(MessageSaid),
 }
 
 /// Which set of restraints: a restore of the controller counts before every change.
@@ -229,6 +234,8 @@ pub enum FromController {
     Bundle(Box<SignedBundle>),
     /// A permit, why there is none yet, or that one is none any more; said from version [`PERMITS_SINCE`] on.
     Permit(PermitNews),
+    /// What becomes of a message to people; said from version [`MESSAGES_SINCE`] on.
+    Message(MessageNews),
 }
 
 /// A host is taken in.
@@ -249,6 +256,9 @@ pub struct Welcome {
     /// Up to where the store has the host's changes: of which feed, and the last number. Nothing when it has none.
     #[serde(default)]
     pub kept: Option<(FeedId, u64)>,
+    /// Whether it has anybody to tell what a host has to tell people: only then messages are offered to it.
+    #[serde(default)]
+    pub tells: bool,
 }
 
 /// The newest version that both speak; nothing when there is none.
@@ -316,7 +326,7 @@ fn kind(value: &serde_json::Value) -> Option<&str> {
 
 impl Message for FromHost {
     const KINDS: &'static [&'static str] =
-        &["hello", "beat", "changes", "restrained", "renew", "configured", "ordered", "permits"];
+        &["hello", "beat", "changes", "restrained", "renew", "configured", "ordered", "permits", "message"];
 
     /// A change that is not understood is counted, and those beside it are read.
     fn read_in_parts(mut value: serde_json::Value) -> Option<Self> {
@@ -332,8 +342,19 @@ impl Message for FromHost {
 }
 
 impl Message for FromController {
-    const KINDS: &'static [&'static str] =
-        &["welcome", "kept", "restraints", "stand-back", "order", "renewed", "beat", "closing", "bundle", "permit"];
+    const KINDS: &'static [&'static str] = &[
+        "welcome",
+        "kept",
+        "restraints",
+        "stand-back",
+        "order",
+        "renewed",
+        "beat",
+        "closing",
+        "bundle",
+        "permit",
+        "message",
+    ];
 }
 
 impl Message for Join {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use ansai_model::{
     fleet::Restraint,
     id::{IncidentId, PermitId, RestraintId, TargetId},
+    message::MessageKey,
     report::Report,
     text::Text,
     time::WallTime,
@@ -22,9 +23,11 @@ use crate::{
     ssh::OverSsh,
 };
 
+mod message;
 mod permit;
 mod rollout;
 
+pub use message::{MessageRecord, TakenRecord};
 pub use permit::PermitRecord;
 pub use rollout::{HostRollout, Progress, RolloutRecord, RolloutState};
 
@@ -86,6 +89,17 @@ pub enum Record {
     Permit(PermitRecord),
     /// It was given back, freed, or has ended.
     PermitGone(PermitId),
+    /// A message to people that a host has given, by the host and its key.
+    Message(MessageRecord),
+    /// It is told.
+    MessageGone {
+        /// Whose it was.
+        host: HostId,
+        /// Which one.
+        key: MessageKey,
+    },
+    /// The newest messages that a host has given, by the host.
+    Taken(TakenRecord),
 }
 
 /// A host of the fleet.
@@ -312,4 +326,10 @@ pub struct FleetState {
     pub permits: Vec<PermitRecord>,
     /// The highest number that a permit ever had.
     pub last_permit: PermitId,
+    /// The messages of hosts that are to be told.
+    pub messages: Vec<MessageRecord>,
+    /// Those that each host has given lately.
+    pub taken: Vec<TakenRecord>,
+    /// The highest number that a group of messages ever had.
+    pub last_group: u64,
 }

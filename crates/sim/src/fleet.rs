@@ -37,6 +37,10 @@ pub struct Totals {
     pub unsaved: u64,
     /// Hosts that were cloned.
     pub clones: u64,
+    /// Messages to people that hosts have told by themselves.
+    pub told_by_hosts: u64,
+    /// Those that the controller has told for them.
+    pub told_by_controller: u64,
 }
 
 impl crate::Summed for Totals {
@@ -52,6 +56,8 @@ impl crate::Summed for Totals {
         self.restored += other.restored;
         self.unsaved += other.unsaved;
         self.clones += other.clones;
+        self.told_by_hosts += other.told_by_hosts;
+        self.told_by_controller += other.told_by_controller;
     }
 }
 

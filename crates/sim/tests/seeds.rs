@@ -22,6 +22,6 @@ fn fleets_obey_and_something_happens_in_them() {
         totals.actions > 1_000 && totals.answered > 300 && totals.acknowledged > 1_000 && totals.broken > 100,
         "{totals:?}"
     );
-    assert!(totals.ordered > 50, "{totals:?}");
+    assert!(totals.ordered > 50 && totals.told_by_hosts > 100 && totals.told_by_controller > 100, "{totals:?}");
     assert!(totals.killed > 20 && totals.restored > 2 && totals.unsaved > 10 && totals.clones > 10, "{totals:?}");
 }

@@ -9,6 +9,7 @@ use std::{
 use ansai_model::{
     fleet::Restraint,
     id::{IncidentId, PermitId, RestraintId, TargetId},
+    message::MessageKey,
     report::Report,
     text::Text,
     time::WallTime,
@@ -16,8 +17,8 @@ use ansai_model::{
 use ansai_protocol::{
     link::{ControllerId, Fingerprint, HostId, TokenId},
     record::{
-        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, PendingRecord,
-        PermitRecord, Record, RolloutRecord, TokenRecord,
+        BundleRecord, FleetState, HostIncident, HostRecord, HostTarget, IdentityRecord, Kept, MessageRecord,
+        PendingRecord, PermitRecord, Record, RolloutRecord, TakenRecord, TokenRecord,
     },
 };
 
@@ -61,6 +62,11 @@ pub struct Records {
     /// Permits, by their numbers.
     pub permits: BTreeMap<PermitId, PermitRecord>,
     last_permit: PermitId,
+    /// Messages of hosts that are to be told.
+    pub messages: BTreeMap<(HostId, MessageKey), MessageRecord>,
+    /// Those that each host has given lately.
+    pub taken: BTreeMap<HostId, TakenRecord>,
+    last_group: u64,
 }
 
 impl VolatileStore {
@@ -100,6 +106,9 @@ impl Records {
             rollouts: BTreeMap::new(),
             permits: BTreeMap::new(),
             last_permit: PermitId(0),
+            messages: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            last_group: 0,
         }
     }
 
@@ -129,6 +138,9 @@ impl Records {
             rollouts: self.rollouts.values().cloned().collect(),
             permits: self.permits.values().cloned().collect(),
             last_permit: self.last_permit,
+            messages: self.messages.values().cloned().collect(),
+            taken: self.taken.values().cloned().collect(),
+            last_group: self.last_group,
         }
     }
 
@@ -146,6 +158,7 @@ impl Records {
                 self.identities.retain(|_, identity| identity.host != host);
                 self.targets.retain(|(of, _), _| *of != host);
                 self.permits.retain(|_, permit| permit.host != host);
+                self.taken.remove(&host);
             }
             Record::Identity(identity) => drop(self.identities.insert(identity.serial.clone(), identity)),
             Record::IdentityGone(serial) => drop(self.identities.remove(&serial)),
@@ -179,6 +192,12 @@ impl Records {
                 self.permits.insert(permit.id, permit);
             }
             Record::PermitGone(id) => drop(self.permits.remove(&id)),
+            Record::Message(message) => {
+                self.last_group = self.last_group.max(message.group.unwrap_or(0));
+                self.messages.insert(message.key(), message);
+            }
+            Record::MessageGone { host, key } => drop(self.messages.remove(&(host, key))),
+            Record::Taken(taken) => drop(self.taken.insert(taken.host, taken)),
             Record::Kept(kept) => drop(self.kept.insert(kept.host, kept)),
             Record::Audit(done) => {
                 let entry = AuditEntry::behind(self.audit.last(), done);

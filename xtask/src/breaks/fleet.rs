@@ -105,4 +105,28 @@ pub(super) const BREAKS: &[Break] = &[
         find: "            told.push(of_whole(\n                OrderOutcome::Unanswered,\n                why.into(),",
         replace: "            told.push(of_whole(\n                OrderOutcome::Done,\n                why.into(),",
     },
+    Break {
+        what: "a message that is given again is taken for another",
+        file: "crates/fleet/src/messages.rs",
+        find: "if before.is_some_and(|keys| keys.contains(&key)) {",
+        replace: "if before.is_some_and(|keys| keys.is_empty()) {",
+    },
+    Break {
+        what: "what a host has given is sent by the host as well when its link breaks",
+        file: "crates/notify/src/outbox/duty.rs",
+        find: "            Some(_) => Duty::Given,",
+        replace: "            Some(_) if self.taker.is_some() => Duty::Given,\n            Some(_) => Duty::Own,",
+    },
+    Break {
+        what: "what a host has given is not given again on the next link",
+        file: "crates/notify/src/outbox/duty.rs",
+        find: "self.says.extend(own.map(|given| Say::Give(given.key)));",
+        replace: "self.says.extend(own.take(0).map(|given| Say::Give(given.key)));",
+    },
+    Break {
+        what: "what is told is forgotten before the outbox has it",
+        file: "crates/fleet/src/messages.rs",
+        find: "            self.effects.extend(tell);",
+        replace: "            self.effects.extend(tell.filter(|_| number % 2 == 0));\n            if number % 2 == 1 {\n                self.is_queued(number);\n            }",
+    },
 ];

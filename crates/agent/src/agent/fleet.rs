@@ -130,6 +130,10 @@ impl Agent {
                 self.link(stamp, joined);
             }
         }
+        if stamp.is_none() {
+            // Nobody asks that controller any more for what it was given.
+            self.shell.outbox().belongs_to(None);
+        }
         if stamp.is_none() && (self.shell.state().controller.is_some() || self.shell.engine().is_linked()) {
             // Whoever has left a controller is not held by it any more.
             self.shell.step(Input::LeftController);
@@ -157,6 +161,7 @@ impl Agent {
             folder: self.fleet.folder.clone(),
             line: line.clone(),
             reports: self.shell.reports().clone(),
+            outbox: self.shell.outbox().clone(),
             claims: Claims {
                 name: self.inventory.hostname.clone(),
                 boot_id: self.inventory.boot_id.clone(),

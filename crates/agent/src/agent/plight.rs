@@ -71,7 +71,7 @@ fn notice(bundle: &Bundle, now: Now, what: &str) -> Option<Notice> {
         commands: vec!["ansai status".into(), "ansai doctor".into(), "journalctl -u ansai".into()],
         ..Report::bare(IncidentId(0), target, check, now, Phase::Escalated { why })
     };
-    (!routes.is_empty()).then_some(Notice { at: now, kind: NoticeKind::Escalated, routes, report })
+    (!routes.is_empty()).then_some(Notice { at: now, kind: NoticeKind::Escalated, routes, report, hosts: None })
 }
 
 #[cfg(test)]

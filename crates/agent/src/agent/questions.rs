@@ -24,7 +24,7 @@ impl Agent {
                 return self.shell.rehearse(command, asked.reply);
             }
             Query::Status => self.status(),
-            Query::Incidents => answer::incidents(self.shell.engine(), self.shell.reports(), now),
+            Query::Incidents => answer::incidents(self.shell.engine(), self.shell.reports(), self.shell.outbox(), now),
             Query::Report(id) => self.shell.report_on(id, &self.inventory.hostname),
             Query::Explain(target) => self.shell.explain(&target),
             Query::Plan(target) => {

@@ -291,6 +291,7 @@ mod tests {
             is_kept: false,
             well_since_ms: None,
             seen_to: None,
+            told: None,
         }))
     }
 

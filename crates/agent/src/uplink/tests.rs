@@ -10,8 +10,10 @@ use ansai_link::{
 };
 use ansai_model::{
     fleet::{Acknowledged, RestraintSet},
-    id::{CheckId, IncidentId, TargetId},
+    id::{CheckId, IncidentId, RouteId, TargetId},
     incident::Phase,
+    message::{MessageKey, MessageNews, MessageSaid},
+    notify::{Notice, NoticeKind},
     report::Report,
     time::{MonoTime, Now},
 };
@@ -36,6 +38,7 @@ struct World {
     host: HostId,
     folder: Folder,
     reports: Reports,
+    outbox: Outbox,
     line: Line,
     inputs: mpsc::Receiver<Input>,
     stop: CancellationToken,
@@ -65,6 +68,7 @@ async fn joined(days_ago: i64) -> World {
     let route = Route::new(&listener.local_addr().unwrap().to_string(), None).unwrap();
     folder.keep(&key, &Joined::new(&route, &identity, now), &identity).unwrap();
     let reports = Reports::open(&state.path().join("reports"));
+    let outbox = Outbox::open(&state.path().join("outbox"), &[], Arc::new(|_| {}));
     let line = Line::new(FeedId::of_chance([3; 16]));
     let (sender, inputs) = mpsc::channel(8);
     let stop = CancellationToken::new();
@@ -72,6 +76,7 @@ async fn joined(days_ago: i64) -> World {
         folder: folder.clone(),
         line: line.clone(),
         reports: reports.clone(),
+        outbox: outbox.clone(),
         claims: Claims {
             name: "web-01".into(),
             boot_id: "b".into(),
@@ -86,7 +91,21 @@ async fn joined(days_ago: i64) -> World {
     };
     let mut task = JoinSet::new();
     task.spawn(uplink.run());
-    World { _state: state, authority, acceptor, listener, controller, host, folder, reports, line, inputs, stop, task }
+    World {
+        _state: state,
+        authority,
+        acceptor,
+        listener,
+        controller,
+        host,
+        folder,
+        reports,
+        outbox,
+        line,
+        inputs,
+        stop,
+        task,
+    }
 }
 
 impl World {
@@ -100,16 +119,22 @@ impl World {
 
     /// The link after the welcome, with what the host said first.
     async fn linked(&self, kept: Option<(FeedId, u64)>) -> (Link, Hello) {
+        self.linked_to(VERSION, kept, false).await
+    }
+
+    /// To a controller of this version, which may send messages to people.
+    async fn linked_to(&self, version: u32, kept: Option<(FeedId, u64)>, tells: bool) -> (Link, Hello) {
         let mut link = self.arrived().await.link;
         let FromHost::Hello(hello) = link.receive().await.unwrap() else { panic!("no hello") };
         let welcome = Welcome {
-            version: VERSION,
+            version,
             controller: self.controller,
             epoch: 1,
             host: self.host,
             name: "web-01".into(),
             now_ms: clock().now().wall.0,
             kept,
+            tells,
         };
         link.send(&FromController::Welcome(Box::new(welcome))).await.unwrap();
         (link, *hello)
@@ -306,6 +331,7 @@ async fn whoever_has_expired_renews_and_says_nothing_else_before_it_comes_again(
         name: "web-01".into(),
         now_ms: clock().now().wall.0,
         kept: None,
+        tells: false,
     };
     arrived.link.send(&FromController::Welcome(Box::new(welcome))).await.unwrap();
     while !world.line.wants_all() {
@@ -418,4 +444,56 @@ async fn a_configuration_is_offered_to_the_loop_when_it_is_good_and_refused_with
     let (_link, hello) = world.linked(None).await;
     assert_eq!(hello.configuration, held);
     world.stops().await;
+}
+
+/// The next that is said of a message.
+async fn of_a_message(link: &mut Link) -> MessageSaid {
+    loop {
+        if let FromHost::Message(said) = timeout(LONG, link.receive()).await.expect("said").unwrap() {
+            return said;
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_are_handed_to_a_controller_that_sends_any_and_given_again_until_they_are_taken() {
+    let world = joined(1).await;
+    let routes = vec![RouteId::new("desk").unwrap()];
+    let put = |dispatch: u64| {
+        let report = report(dispatch);
+        let key = MessageKey { dispatch, incident: report.incident, opened: report.opened.wall };
+        // A busy machine must not make it late.
+        let at = clock().now().plus(Duration::from_secs(3_600));
+        let notice = Notice { at, kind: NoticeKind::Escalated, routes: routes.clone(), report, hosts: None };
+        world.outbox.put(dispatch, &notice).unwrap();
+        key
+    };
+    let (mut link, _) = world.linked_to(VERSION, None, true).await;
+    while !world.outbox.has_taker() {
+        tokio::task::yield_now().await;
+    }
+    let key = put(1);
+    let MessageSaid::Offered(offered) = of_a_message(&mut link).await else { panic!("not offered") };
+    assert_eq!((offered.key, offered.kind), (key, NoticeKind::Escalated));
+    link.send(&FromController::Message(MessageNews::Wanted(key))).await.unwrap();
+    let MessageSaid::Given(given) = of_a_message(&mut link).await else { panic!("not given") };
+    assert_eq!((given.key, given.report.incident), (key, IncidentId(1)));
+    drop(link);
+    let (mut link, _) = world.linked_to(VERSION, None, true).await;
+    let MessageSaid::Given(given) = of_a_message(&mut link).await else { panic!("not given again") };
+    assert_eq!(given.key, key);
+    link.send(&FromController::Message(MessageNews::Taken(key))).await.unwrap();
+    while !world.outbox.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // One of an older version, or without anybody to tell, is offered nothing.
+    for (version, tells) in [(2, true), (VERSION, false)] {
+        drop(link);
+        (link, _) = world.linked_to(version, None, tells).await;
+        while world.line.view().connected_since_ms.is_none_or(|_| world.outbox.has_taker()) {
+            tokio::task::yield_now().await;
+        }
+        put(u64::from(version) + 10);
+        assert!(!world.outbox.has_taker());
+    }
 }

@@ -59,6 +59,7 @@ pub(super) fn explanation(value: &serde_json::Value, zone: &TimeZone) -> show::P
         };
         let rule = incident["rule"].as_str().map(|rule| format!(", by rule {rule}")).unwrap_or_default();
         lines.extend([String::new(), format!("incident i{}{state}{rule}", incident["id"])]);
+        lines.extend(list(&incident["told"]).iter().map(|told| format!("  {}", text(told))));
         // What is well again waits for nothing but time.
         if well.is_none() {
             lines.extend(incident["no_rule"].as_str().map(|why| format!("  no rule applies: {why}")));

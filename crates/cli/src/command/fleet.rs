@@ -234,7 +234,7 @@ fn rows(found: &FleetIncidents, now_ms: i64) -> show::Page {
             Cell::new(show::moment_in_row(incident.opened_ms, now_ms, zone)),
             Cell::new(show::state(incident)),
             Cell::new(downtime.unwrap_or_default()),
-            Cell::new(format!("{drill}{}{}", incident.headline, seen_to(incident))),
+            Cell::new(format!("{drill}{}{}{}", incident.headline, seen_to(incident), told(incident))),
         ]
     });
     show::table(&["HOST", "INCIDENT", "OPENED", "STATE", "DOWN", "WHAT"], &[4, 2], rows)
@@ -245,6 +245,12 @@ fn seen_to(incident: &IncidentSummary) -> String {
     let Some(seen_to) = incident.seen_to.as_ref().filter(|_| incident.is_open()) else { return String::new() };
     let reason = if seen_to.reason.as_str().is_empty() { String::new() } else { format!(": {}", seen_to.reason) };
     format!(" ({} sees to it{reason})", seen_to.by)
+}
+
+/// Who has told people of it at this controller, in a clause; where nobody has, its host does.
+fn told(incident: &IncidentSummary) -> String {
+    let told = incident.told.as_ref().filter(|_| incident.is_open());
+    told.map(|by| format!(" (told by {by})")).unwrap_or_default()
 }
 
 /// The report on an incident of a host, or on its latest, of all or of one target.

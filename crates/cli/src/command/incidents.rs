@@ -112,6 +112,7 @@ mod tests {
             is_kept: false,
             well_since_ms: Some(1_700_000_060_000),
             seen_to: None,
+            told: None,
         };
         let healed = Phase::Resolved(Resolution::Healed { rung: RungId::new("restart").expect("valid") });
         let text = rendered(
@@ -150,6 +151,7 @@ mod tests {
                 is_kept,
                 well_since_ms: None,
                 seen_to: None,
+                told: None,
             };
             rendered(&[incident], 1, 0, &TimeZone::UTC).to_string()
         };
@@ -177,6 +179,7 @@ mod tests {
             is_kept: false,
             well_since_ms: None,
             seen_to: None,
+            told: None,
         };
         let waits = Phase::AwaitingApproval { expires: Now::default() };
         let incidents = [

@@ -94,6 +94,7 @@ mod tests {
             is_kept: false,
             well_since_ms: None,
             seen_to: None,
+            told: None,
         };
         let incidents =
             [incident(9, "disk//var"), incident(8, "service/app.service"), incident(7, "service/old.service")];

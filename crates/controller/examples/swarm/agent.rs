@@ -213,6 +213,7 @@ impl Agent {
             | FromController::Welcome(_)
             | FromController::Renewed { .. }
             | FromController::Permit(_)
+            | FromController::Message(_)
             | FromController::Bundle(_) => {}
         }
         Ok(())

@@ -77,6 +77,7 @@ pub(crate) fn incident(number: u64, opened: WallTime, stage: Stage) -> IncidentS
         is_kept: false,
         well_since_ms: (stage != Stage::Failed).then_some(opened.0 + 23),
         seen_to: None,
+        told: None,
     }
 }
 

@@ -7,6 +7,7 @@ mod access;
 mod agentless;
 mod changes;
 mod joining;
+mod messages;
 mod orders;
 mod permits;
 mod random;

@@ -15,6 +15,7 @@ use ansai_fleet::{
 use ansai_model::{
     fleet::{Acknowledged, FleetScope, RestraintKind, RestraintSet},
     id::{IncidentId, PermitId, RestraintId, TargetId},
+    notify::{Notice, Route},
     observation::Health,
     policy::Scope,
     text::Text,
@@ -27,7 +28,7 @@ use ansai_protocol::{
         HostId, JoinAnswer, Request, RestraintsAt, Roots, Short, TokenId,
     },
     operation::{FleetAnswer, FleetOperation},
-    record::{FleetState, HostIncident, HostTarget, IdentityRecord, Record},
+    record::{FleetState, HostIncident, HostTarget, IdentityRecord, Record, TakenRecord},
 };
 
 /// The controller's own id.
@@ -63,6 +64,9 @@ pub(crate) fn empty() -> FleetState {
         rollouts: Vec::new(),
         permits: Vec::new(),
         last_permit: PermitId(0),
+        messages: Vec::new(),
+        taken: Vec::new(),
+        last_group: 0,
     }
 }
 
@@ -88,6 +92,11 @@ pub(crate) struct Paper {
     answers: Vec<(u64, FleetAnswer)>,
     pub(crate) joined: Vec<(u64, JoinAnswer)>,
     pub(crate) told: Vec<FleetNotice>,
+    /// What was told for hosts, in one number each; whether the outbox says that it has it.
+    pub(crate) told_for_hosts: Vec<(u64, Notice)>,
+    pub(crate) outbox_answers: bool,
+    /// Whom there is to tell when the controller starts anew.
+    pub(crate) routes: Vec<Route>,
     requests: u64,
     serials: u64,
     /// The member to which the next that asks was carried.
@@ -110,6 +119,9 @@ impl Paper {
             answers: Vec::new(),
             joined: Vec::new(),
             told: Vec::new(),
+            told_for_hosts: Vec::new(),
+            outbox_answers: true,
+            routes: Vec::new(),
             requests: 0,
             serials: 0,
             carried: None,
@@ -191,6 +203,10 @@ impl Paper {
             FleetEffect::Join { joining, answer } => self.joined.push((joining.0, answer)),
             FleetEffect::Answer { request, answer } => self.answers.push((request, answer)),
             FleetEffect::Tell(notice) => self.told.push(notice),
+            FleetEffect::TellForHosts { number, notice } => {
+                self.told_for_hosts.push((number, *notice));
+                return self.outbox_answers.then_some(FleetInput::Told { number });
+            }
         }
         None
     }
@@ -199,7 +215,7 @@ impl Paper {
     pub(crate) fn is_killed(&mut self) {
         let books = self.replayed();
         let mut targets = BTreeMap::<(HostId, TargetId), HostTarget>::new();
-        let (mut last_incident, mut last_permit) = (IncidentId(0), PermitId(0));
+        let (mut last_incident, mut last_permit, mut last_group) = (IncidentId(0), PermitId(0), 0);
         for record in &self.kept {
             match record {
                 Record::Target(target) => {
@@ -211,6 +227,7 @@ impl Paper {
                     last_incident = last_incident.max(incident.id)
                 }
                 Record::Permit(permit) => last_permit = last_permit.max(permit.id),
+                Record::Message(message) => last_group = last_group.max(message.group.unwrap_or(0)),
                 _ => {}
             }
         }
@@ -231,9 +248,12 @@ impl Paper {
             rollouts: books.rollouts.into_values().collect(),
             last_permit,
             permits: books.permits.into_values().collect(),
+            messages: books.messages.into_values().collect(),
+            last_group,
+            taken: books.taken.into_iter().map(|(host, keys)| TakenRecord { host, keys }).collect(),
             ..empty()
         };
-        self.engine = FleetEngine::new(state, self.now);
+        self.engine = FleetEngine::new(state, self.now).telling_by(self.routes.clone());
     }
 
     /// What a store holds after what was kept.

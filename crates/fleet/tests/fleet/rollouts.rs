@@ -101,6 +101,7 @@ impl Paper {
             is_kept: false,
             well_since_ms: None,
             seen_to: None,
+            told: None,
         };
         self.changes(session, number, vec![Change::Incident(Box::new(incident))]);
     }

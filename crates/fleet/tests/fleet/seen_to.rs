@@ -34,6 +34,7 @@ fn incident(id: u64, phase: Phase, severity: Severity) -> Change {
         well_since_ms: None,
         // A host has no say in it.
         seen_to: Some(Box::new(SeenTo { by: "the host".into(), at_ms: 1, reason: "".into() })),
+        told: None,
     }))
 }
 

@@ -94,6 +94,7 @@ impl Controller {
             name: "web-01".into(),
             now_ms: now().0,
             kept: None,
+            tells: false,
         }
     }
 

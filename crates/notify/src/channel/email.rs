@@ -168,7 +168,7 @@ async fn hand_over(transport: &Transport, mail: &Mail, to: &[&String], deadline:
 /// # Errors
 /// When an address is none.
 pub fn build(email: &Email, message: &Message, render: &RenderOptions) -> Result<Mail, BuildError> {
-    let domain = domain(&render.host);
+    let domain = domain(&render.sender);
     let from = match &email.from {
         Some(from) => mailbox(from)?,
         None => mailbox(&format!("ansai@{domain}"))?,
@@ -236,7 +236,7 @@ async fn transport(email: &Email, render: &RenderOptions, secrets: &Resolver) ->
     };
     let mut builder = Transport::builder_dangerous(email.host.as_str())
         .port(email.port)
-        .hello_name(ClientId::Domain(domain(&render.host)))
+        .hello_name(ClientId::Domain(domain(&render.sender)))
         .timeout(Some(ANSWER_TIMEOUT))
         .tls(tls);
     if let (Some(user), Some(reference)) = (&email.user, &email.password) {

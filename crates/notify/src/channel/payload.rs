@@ -54,7 +54,13 @@ fn told(text: &str, options: &RenderOptions, characters_max: usize) -> String {
 
 /// `{version, host, subject, is_test, notices: [{kind, at, report}]}`; a digest has more than one notice, a test none.
 fn generic(message: &Message, options: &RenderOptions) -> Value {
-    let notice = |notice: &Notice| json!({"kind": notice.kind, "at": rfc3339(notice.at.wall), "report": notice.report});
+    let notice = |notice: &Notice| {
+        let mut said = json!({"kind": notice.kind, "at": rfc3339(notice.at.wall), "report": notice.report});
+        if let (Some(hosts), Some(said)) = (&notice.hosts, said.as_object_mut()) {
+            said.insert("hosts".to_owned(), json!(hosts));
+        }
+        said
+    };
     json!({
         "version": VERSION,
         "host": options.host,
@@ -100,7 +106,9 @@ fn lines(notices: &[Notice], options: &RenderOptions) -> impl Iterator<Item = St
     notices.iter().take(20).map(|notice| {
         let report = &notice.report;
         let headline = told(report.headline.as_str(), options, 120);
-        format!("{} {}: {headline}", report.incident, render::kind_word(notice.kind))
+        let on = notice.hosts.as_ref().map(|hosts| format!("{}: ", one_line(&hosts.in_words(2), 80)));
+        let on = on.unwrap_or_default();
+        format!("{on}{} {}: {headline}", report.incident, render::kind_word(notice.kind))
     })
 }
 
@@ -144,7 +152,7 @@ fn discord(message: &Message, options: &RenderOptions) -> Value {
                 "color": color(notice.kind),
                 "timestamp": rfc3339(notice.at.wall),
                 "fields": facts(&notice.report, options).into_iter().map(field).collect::<Vec<_>>(),
-                "footer": {"text": format!("ansai on {}", one_line(&options.host, 200))},
+                "footer": {"text": format!("ansai on {}", one_line(&options.sender, 200))},
             })
         }
         Message::Digest(notices) => json!({

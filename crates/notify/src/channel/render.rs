@@ -3,13 +3,14 @@
 //! What is said is made once, in [`document`], and laid out twice. Nothing is said that was not measured: a part that
 //! is not known is left out, or said to be unknown.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use ansai_model::{
     incident::StepKind,
+    message::Hosts,
     notify::{Notice, NoticeKind},
     report::Report,
-    text::{Counted, visible_line},
+    text::{Counted, Text, visible_line},
     time::{Shown, WallTime},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -38,8 +39,10 @@ pub enum Color {
 /// How a report is rendered.
 #[derive(Clone, Debug)]
 pub struct RenderOptions {
-    /// The name of the host.
+    /// The host that it is about, or the hosts.
     pub host: String,
+    /// The host that says it.
+    pub sender: String,
     /// The time zone in which times are told.
     pub time_zone: TimeZone,
     /// Columns; at least 40 are used.
@@ -54,13 +57,50 @@ impl RenderOptions {
     /// For mail: 78 columns, no colors.
     #[must_use]
     pub fn new(host: impl Into<String>, time_zone: TimeZone) -> Self {
+        let host = visible_line(&host.into()).into_owned();
         Self {
-            host: visible_line(&host.into()).into_owned(),
+            sender: host.clone(),
+            host,
             time_zone,
             width: 78,
             color: Color::Never,
             is_of_user: !rustix::process::geteuid().is_root(),
         }
+    }
+}
+
+impl RenderOptions {
+    /// The same for a message that may be about other hosts than the one that says it.
+    #[must_use]
+    pub fn about(&self, notice: &Notice) -> Self {
+        let host = notice.hosts.as_ref().map(|hosts| one_line(&hosts.in_words(Hosts::NAMED_MAX), HOSTS_MAX));
+        Self { host: host.unwrap_or_else(|| self.host.clone()), ..self.clone() }
+    }
+}
+
+/// Most characters of the names of hosts.
+const HOSTS_MAX: usize = 400;
+/// The same in a subject.
+const SUBJECT_HOSTS_MAX: usize = 80;
+/// Most hosts that a subject names.
+const SUBJECT_NAMED_MAX: usize = 2;
+
+/// The host that a line says it is about: `host`, or those of the message.
+fn spoken_of<'a>(notice: &Notice, host: &'a str) -> Cow<'a, str> {
+    match &notice.hosts {
+        Some(hosts) => Cow::Owned(one_line(&hosts.in_words(SUBJECT_NAMED_MAX), SUBJECT_HOSTS_MAX)),
+        None => Cow::Borrowed(host),
+    }
+}
+
+/// The command that shows the report of a message, typed where it was sent from.
+fn report_command(notice: &Notice) -> String {
+    match &notice.hosts {
+        Some(Hosts { named, .. }) => {
+            let host = named.first().map(Text::as_str).unwrap_or_default();
+            format!("ansai report --host {host} {}", notice.report.incident)
+        }
+        None => format!("ansai report {}", notice.report.incident),
     }
 }
 
@@ -127,6 +167,7 @@ pub fn subject(notice: &Notice, host: &str) -> String {
     // The last piece of a storm tells the storm as well.
     let storm = storm_headline(std::slice::from_ref(notice)).filter(|_| !notice.report.is_drill);
     let storm = storm.map(|storm| format!(" ({storm})")).unwrap_or_default();
+    let host = spoken_of(notice, host);
     one_line(&format!("[{host}] {drill}{kind}{urgency}: {headline}{storm}"), 200)
 }
 

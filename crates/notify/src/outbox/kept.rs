@@ -8,12 +8,14 @@ use std::{
 
 use ansai_model::{
     id::{IncidentId, RouteId},
+    message::MessageKey,
     notify::Notice,
+    text::Text,
     time::WallTime,
 };
 use serde::{Deserialize, Serialize};
 
-use super::plan::MESSAGES_MAX;
+use super::{duty::Given, plan::MESSAGES_MAX};
 use crate::durable::{create_private_dir, read_bounded, write_atomically};
 
 /// Largest message; a report with every part full has less than half of it.
@@ -22,6 +24,8 @@ const MESSAGE_BYTES_MAX: u64 = 1 << 20;
 const DONE_MAX: usize = 512;
 /// Most messages that are told from memory, for want of room on the disk: of some kilobytes each.
 const UNKEPT_MAX: usize = 64;
+/// The file that says which messages are not the host's any more.
+const GIVEN: &str = "given.json";
 /// Most files kept in `dead/`; the oldest go.
 const DEAD_MAX: usize = 200;
 
@@ -53,6 +57,16 @@ struct DoneKey {
     opened: WallTime,
 }
 
+/// What became of a message of which nothing is left to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Done {
+    #[serde(flatten)]
+    key: DoneKey,
+    /// The controller that has it, when it was given away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    given_to: Option<Text>,
+}
+
 impl DoneKey {
     fn of(stored: &Stored) -> Self {
         Self {
@@ -69,7 +83,7 @@ type Scanned = (Vec<(u64, Stored)>, Vec<String>);
 
 pub(super) struct Kept {
     dir: PathBuf,
-    done: VecDeque<DoneKey>,
+    done: VecDeque<Done>,
     /// Messages for which there is no room on the disk: they are told all the same, as long as the agent runs.
     unkept: BTreeMap<u64, Stored>,
     /// How far messages have come whose files say less, since they could not be written again: nobody is told twice.
@@ -181,9 +195,35 @@ impl Kept {
         let _ = fs::remove_file(self.path(number));
     }
 
-    /// Remembers messages as done and takes them away.
-    pub(super) fn finish(&mut self, messages: &[(u64, Stored)]) {
-        self.done.extend(messages.iter().map(|(_, stored)| DoneKey::of(stored)));
+    /// The messages that are not the host's any more.
+    pub(super) fn given(&self) -> Vec<Given> {
+        // A memory that cannot be read is an empty one: the worst is a message told twice.
+        let given = read_bounded(&self.dir.join(GIVEN), MESSAGE_BYTES_MAX).ok();
+        given.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Keeps which messages are not the host's any more: of one that goes on several routes all at once.
+    ///
+    /// # Errors
+    /// When that is not on the disk; what was there before counts.
+    pub(super) fn keep_given(&self, given: &[Given]) -> io::Result<()> {
+        write_atomically(&self.dir.join(GIVEN), &serde_json::to_vec(given)?)
+    }
+
+    /// On which routes messages about an incident were told, and to whom they were given, by their numbers.
+    pub(super) fn done_of(&self, key: impl Fn(MessageKey) -> bool) -> Vec<(u64, &RouteId, Option<&Text>)> {
+        let of = |done: &&Done| {
+            let DoneKey { dispatch, incident, opened, .. } = done.key;
+            key(MessageKey { dispatch, incident, opened })
+        };
+        let all = self.done.iter().filter(of);
+        all.map(|done| (done.key.dispatch, &done.key.route, done.given_to.as_ref())).collect()
+    }
+
+    /// Remembers messages as done and takes them away; `given_to` says which controller has them, when one has.
+    pub(super) fn finish(&mut self, messages: &[(u64, Stored)], given_to: Option<&Text>) {
+        let done = |stored: &Stored| Done { key: DoneKey::of(stored), given_to: given_to.cloned() };
+        self.done.extend(messages.iter().map(|(_, stored)| done(stored)));
         while self.done.len() > DONE_MAX {
             self.done.pop_front();
         }
@@ -198,7 +238,8 @@ impl Kept {
 
     /// Whether a message was delivered or given up before.
     pub(super) fn is_done(&self, stored: &Stored) -> bool {
-        self.done.contains(&DoneKey::of(stored))
+        let key = DoneKey::of(stored);
+        self.done.iter().any(|done| done.key == key)
     }
 
     /// Puts a message aside for a person to look at.

@@ -7,6 +7,7 @@ use std::{
 
 use ansai_model::{
     id::{IncidentId, RouteId},
+    message::MessageKey,
     notify::{NoticeKind, Route},
     time::{MonoTime, Now, WallTime},
 };
@@ -44,8 +45,14 @@ pub struct Queued {
     pub tried: Vec<RouteId>,
     /// About which incident.
     pub incident: IncidentId,
+    /// When that was opened.
+    pub opened: WallTime,
     /// Why people are told.
     pub kind: NoticeKind,
+    /// Whether a controller tells it for a host: its incidents have the numbers of many hosts.
+    pub is_for_hosts: bool,
+    /// Whether another is to send it, or may be about to: a controller to which it was offered or given.
+    pub is_elsewhere: bool,
     /// When it was decided.
     pub at: WallTime,
     /// How often it failed; the others go first, so that one that never arrives holds none of them up.
@@ -69,7 +76,10 @@ impl Queued {
             origin: stored.tried.first().unwrap_or(&stored.route).clone(),
             tried: stored.tried.clone(),
             incident: stored.notice.report.incident,
+            opened: stored.notice.report.opened.wall,
             kind: stored.notice.kind,
+            is_for_hosts: stored.notice.hosts.is_some(),
+            is_elsewhere: false,
             at: stored.notice.at.wall,
             failures: stored.failures,
             is_in_flight: false,
@@ -77,6 +87,19 @@ impl Queued {
             next_at: MonoTime::default(),
             storm: stored.notice.report.storm.as_ref().map(|storm| (storm.first, storm.undecided)),
         }
+    }
+}
+
+impl Queued {
+    /// By what a controller knows it.
+    #[must_use]
+    pub fn key(&self) -> MessageKey {
+        MessageKey { dispatch: self.dispatch, incident: self.incident, opened: self.opened }
+    }
+
+    /// Whether something may be done with it now.
+    pub(super) fn is_free(&self) -> bool {
+        !self.is_in_flight && !self.is_elsewhere
     }
 }
 
@@ -205,7 +228,7 @@ pub fn plan(
 ) -> Plan {
     let mut plan = Plan::default();
     let mut by_route: BTreeMap<&RouteId, Vec<&Queued>> = BTreeMap::new();
-    for message in queued.values().filter(|message| !message.is_in_flight) {
+    for message in queued.values().filter(|message| message.is_free()) {
         if now.wall.since(message.at) >= GIVE_UP_AFTER {
             let why = format!("not delivered on {} within three days", message.route);
             plan.steps.push(Step::Bury { number: message.number, why });

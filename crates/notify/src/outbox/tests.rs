@@ -18,7 +18,7 @@ fn id(name: &str) -> RouteId {
     RouteId::new(name).unwrap()
 }
 
-fn route(name: &str, fallback: Option<&str>) -> Route {
+pub(super) fn route(name: &str, fallback: Option<&str>) -> Route {
     Route {
         id: id(name),
         channel: Channel::Exec(CommandLine::new(["true"])),
@@ -33,7 +33,7 @@ fn route(name: &str, fallback: Option<&str>) -> Route {
 
 /// What was handed to the channel, and what the channel answers.
 #[derive(Default)]
-struct Channels {
+pub(super) struct Channels {
     seen: Mutex<Vec<(String, Vec<u64>)>>,
     answers: Mutex<BTreeMap<RouteId, DeliverError>>,
     /// What is answered first, instead, and of whom nothing was left to do each time.
@@ -50,7 +50,7 @@ impl Channels {
         };
     }
 
-    fn seen(&self) -> Vec<(String, Vec<u64>)> {
+    pub(super) fn seen(&self) -> Vec<(String, Vec<u64>)> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -71,17 +71,17 @@ impl Deliver for Channels {
     }
 }
 
-fn notice(incident: u64, kind: NoticeKind, routes: &[&str]) -> Notice {
+pub(super) fn notice(incident: u64, kind: NoticeKind, routes: &[&str]) -> Notice {
     let mut notice = fixtures::notice(kind, fixtures::report(incident, Phase::Open), routes);
     notice.at = Now::default();
     notice
 }
 
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<Delivery>>>);
+pub(super) struct Told(Arc<Mutex<Vec<Delivery>>>);
 
 impl Told {
-    fn observer(&self) -> Observer {
+    pub(super) fn observer(&self) -> Observer {
         let told = self.0.clone();
         Arc::new(move |delivery| told.lock().unwrap().push(delivery.clone()))
     }
@@ -92,7 +92,7 @@ impl Told {
 }
 
 /// Runs the worker until `until` says so or `limit` has passed, in paused time.
-async fn run_until(outbox: &Outbox, channels: &Channels, limit: Duration, until: impl Fn() -> bool) {
+pub(super) async fn run_until(outbox: &Outbox, channels: &Channels, limit: Duration, until: impl Fn() -> bool) {
     let begun = Instant::now();
     let clock = move || {
         let passed = begun.elapsed();
@@ -108,7 +108,7 @@ async fn run_until(outbox: &Outbox, channels: &Channels, limit: Duration, until:
     tokio::join!(run(outbox.clone(), channels, clock, stop.clone()), watch);
 }
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(start_paused = true)]
 async fn a_message_is_kept_over_a_restart_and_told_once() {

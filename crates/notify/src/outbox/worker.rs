@@ -89,7 +89,11 @@ async fn carry_out<D: Deliver>(deliver: &D, job: Job) -> Ended {
 impl State {
     /// Does what is done at once, and says which deliveries to begin.
     fn begin(&mut self, now: Now) -> (Vec<Job>, Vec<Delivery>, Option<ansai_model::time::MonoTime>) {
+        if self.duties.expire(now.mono) {
+            self.settle_duties();
+        }
         let Plan { steps, next_at } = self.plan(now);
+        let next_at = next_at.into_iter().chain(self.duties.next_at()).min();
         let (mut jobs, mut told) = (Vec::new(), Vec::new());
         for step in steps {
             match step {
@@ -167,7 +171,7 @@ impl State {
             for (number, _) in &messages {
                 self.queued.remove(number);
             }
-            self.kept.finish(&messages);
+            self.kept.finish(&messages, None);
         } else {
             let done: Vec<String> = served.into_iter().chain(refused.iter().map(|(who, _)| who.clone())).collect();
             for (_, stored) in &mut messages {

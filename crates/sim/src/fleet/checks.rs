@@ -14,6 +14,7 @@
 //! | [`told_what_concerns`] | a host is told what concerns it, and nothing else |
 //! | [`few_are_disturbed`] | I1: what serves is taken away on no more of a role than may be |
 //! | [`permit_is_durable`] | a permit is kept before it is told |
+//! | `told_once`, `told_at_last` (in `world/messages`) | a message to people is told once, by its host or the controller |
 //! | [`books_match_disk`] | what is in force at the controller is what is on its disk, and nothing else |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,6 +266,9 @@ pub(super) fn books_match_disk(engine: &FleetEngine, disk: &Records) -> Result<(
     }
     if books.permits != disk.permits {
         return Err(format!("books_match_disk: {:?} are held, {:?} on the disk", books.permits, disk.permits));
+    }
+    if books.messages != disk.messages {
+        return Err(format!("books_match_disk: {:?} are to be told, {:?} on the disk", books.messages, disk.messages));
     }
     if books.restraints != disk.restraints {
         return Err(format!("books_match_disk: {:?} in force, {:?} on the disk", books.restraints, disk.restraints));

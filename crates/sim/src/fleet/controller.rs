@@ -1,14 +1,35 @@
 //! The controller's shell as its contract has it: what a step changes is saved first, and what else it returned is done when
 //! that and everything before it is durable. Saves take a while, fail when the disk is full, and a kill may come between.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use ansai_fleet::{FleetEffect, FleetEngine, FleetInput};
-use ansai_model::time::Now;
+use ansai_model::{
+    id::RouteId,
+    notify::{Channel, Route},
+    policy::Scope,
+    probe::CommandLine,
+    rule::Severity,
+    time::Now,
+};
 use ansai_protocol::record::Record;
 use ansai_store::volatile::Records;
 
 use crate::random::Random;
+
+/// Whom there is to tell: of everything.
+fn route() -> Route {
+    Route {
+        id: RouteId::new("people").expect("a name"),
+        channel: Channel::Exec(CommandLine::new(["true"])),
+        scope: Scope::All,
+        severity_min: Severity::Week,
+        tell_healed: true,
+        fallback: None,
+        digest_window: Duration::from_secs(60),
+        digest_after: 5,
+    }
+}
 
 /// A save that is not durable yet, and what waits for it.
 #[derive(Debug)]
@@ -41,7 +62,7 @@ pub(super) struct Output {
 
 impl Controller {
     pub(super) fn new(disk: Records, now: Now) -> Self {
-        let engine = FleetEngine::new(disk.state(), now);
+        let engine = FleetEngine::new(disk.state(), now).telling_by(vec![route()]);
         let waiting = VecDeque::new();
         Self { engine, disk, copy: None, is_up: true, disk_is_full: false, waiting, unsaved: 0 }
     }
@@ -98,6 +119,6 @@ impl Controller {
 
     pub(super) fn starts(&mut self, now: Now) {
         self.is_up = true;
-        self.engine = FleetEngine::new(self.disk.state(), now);
+        self.engine = FleetEngine::new(self.disk.state(), now).telling_by(vec![route()]);
     }
 }

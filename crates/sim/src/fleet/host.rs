@@ -1,6 +1,8 @@
 //! One host of the fleet: the production engine, two services that die, a ledger, and the agent's end of the link.
 
 mod disturbing;
+mod messages;
+mod told;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,13 +23,11 @@ use ansai_model::{
     time::{MonoTime, Now, WallTime},
     unit::{ActiveState, Exit, Intent, UnitExpectation, UnitResult, UnitSnapshot, judge},
 };
-use ansai_protocol::{
-    TargetStatus,
-    link::{CHANGES_MAX, Change, FeedId, FromHost, Held, Hello, HostId, RestraintsAt, Short, VERSION},
-};
+use ansai_protocol::link::{Change, FeedId, FromHost, Held, Hello, HostId, RestraintsAt, Short, VERSION};
 
 use super::{checks::Books, made::Made};
 use crate::random::Random;
+pub(super) use messages::Outbox;
 
 /// Services that are healed as soon as they die, as often as they die.
 const CONFIGURATION: &str = "\
@@ -111,6 +111,8 @@ pub(super) struct SimHost {
     /// What is not known to be kept, oldest first.
     unkept: VecDeque<(u64, Change)>,
     pub(super) books: Books,
+    /// Its messages to people.
+    pub(super) outbox: Outbox,
     /// What it wants to say on its link.
     pub(super) says: Vec<FromHost>,
     pub(super) actions: u64,
@@ -147,6 +149,7 @@ impl SimHost {
             confirmed: 0,
             unkept: VecDeque::new(),
             books,
+            outbox: Outbox::default(),
             says: Vec::new(),
             actions: 0,
         };
@@ -166,6 +169,7 @@ impl SimHost {
             }
         }
         self.engine = HostEngine::new(BUNDLE.with(Clone::clone), self.saved.clone(), self.now(now));
+        self.outbox.restarts();
         self.begins(now, random)
     }
 
@@ -222,7 +226,7 @@ impl SimHost {
     /// When something becomes due on it.
     pub(super) fn due(&self) -> Option<MonoTime> {
         let ends = self.running.iter().map(|(at, _)| *at).min();
-        [self.engine.next_deadline(), ends].into_iter().flatten().min()
+        [self.engine.next_deadline(), ends, self.outbox.due()].into_iter().flatten().min()
     }
 
     /// Something is due.
@@ -235,6 +239,7 @@ impl SimHost {
                 self.step(now, Input::Hint(Hint::Unit(unit)), random)?;
             }
         }
+        self.outbox.wakes(now.mono);
         self.step(now, Input::Tick, random)
     }
 
@@ -310,7 +315,10 @@ impl SimHost {
                 let (incident, request) = (request.incident, Some(request.number));
                 inputs.push_back(Input::Gathered { incident, request, evidence: Vec::new() });
             }
-            Effect::Dispatch(dispatch) => inputs.push_back(Input::Dispatched { dispatch: dispatch.id }),
+            Effect::Dispatch(dispatch) => {
+                self.outbox.put(&dispatch, now.mono);
+                inputs.push_back(Input::Dispatched { dispatch: dispatch.id });
+            }
             Effect::Restrained(said) if is_recorded => self.says(FromHost::Restrained(said)),
             Effect::Ordered(said) if is_recorded => {
                 self.books.ordered(&self.name, &said)?;
@@ -395,76 +403,6 @@ impl SimHost {
         }
     }
 
-    /// The link is up: what is not kept is told, all of it when nothing of this feed is.
-    pub(super) fn is_welcomed(&mut self, kept: Option<(FeedId, u64)>, now: Now) {
-        self.beats = now.mono;
-        // A controller that was brought back from a copy has less than it once said: the rest is forgotten here.
-        match kept.filter(|(feed, through)| *feed == self.feed && *through >= self.confirmed) {
-            Some((_, through)) => self.is_kept(through),
-            None => {
-                self.unkept.clear();
-                let targets: Vec<Change> = (0..SERVICES.len()).filter_map(|which| self.target(which)).collect();
-                let extra = self.has_extra.then(|| self.extra()).flatten();
-                for change in [Change::Anew].into_iter().chain(targets).chain(extra).chain([Change::Told]) {
-                    self.numbered += 1;
-                    self.unkept.push_back((self.numbered, change));
-                }
-            }
-        }
-        let unkept: Vec<(u64, Change)> = self.unkept.iter().cloned().collect();
-        for part in unkept.chunks(CHANGES_MAX) {
-            let (first, changes) = (part[0].0, part.iter().map(|(_, change)| change.clone()).collect());
-            self.says(FromHost::Changes { first, changes });
-        }
-    }
-
-    /// The controller has changes up to this number on its disk.
-    pub(super) fn is_kept(&mut self, through: u64) {
-        self.confirmed = self.confirmed.max(through);
-        self.unkept.retain(|(number, _)| *number > through);
-    }
-
-    /// The names of the targets that it has.
-    pub(super) fn targets(&self) -> Vec<&'static str> {
-        SERVICES.into_iter().chain(self.has_extra.then_some(EXTRA)).collect()
-    }
-
-    fn target(&self, which: usize) -> Option<Change> {
-        status(SERVICES[which], if self.up[which] { Health::Healthy } else { Health::Failing })
-    }
-
-    fn extra(&self) -> Option<Change> {
-        match self.has_extra {
-            true => status(EXTRA, Health::Healthy),
-            false => TargetId::of("service", EXTRA).ok().map(Change::TargetGone),
-        }
-    }
-
-    /// Its configuration has one target more, or one less.
-    pub(super) fn is_configured_anew(&mut self) {
-        self.has_extra = !self.has_extra;
-        let change = self.extra();
-        self.tells(change);
-    }
-
-    fn changed(&mut self, which: usize) {
-        let change = self.target(which);
-        self.tells(change);
-    }
-
-    fn tells(&mut self, change: Option<Change>) {
-        let Some(change) = change else { return };
-        self.numbered += 1;
-        // What is longer ago than can be kept is told anew one day; here it is not.
-        self.unkept.push_back((self.numbered, change.clone()));
-        self.says(FromHost::Changes { first: self.numbered, changes: vec![change] });
-    }
-
-    /// How many changes are not known to be kept.
-    pub(super) fn untold(&self) -> usize {
-        self.unkept.len()
-    }
-
     /// What it has in force, by its ledger.
     pub(super) fn ledger(&self) -> Option<&RestraintSet> {
         self.saved.controller.as_ref().map(|from| &from.said)
@@ -476,21 +414,4 @@ impl SimHost {
             self.books.promises((said.epoch, said.generation));
         }
     }
-}
-
-/// A target as it is told.
-fn status(name: &str, health: Health) -> Option<Change> {
-    let target = TargetId::of("service", name).ok()?;
-    Some(Change::Target(Box::new(TargetStatus {
-        target,
-        health,
-        summary: "sim".into(),
-        incident: None,
-        explanation: "sim".into(),
-        is_critical: false,
-        autonomy: None,
-        is_held: false,
-        stopped: None,
-        warning: None,
-    })))
 }

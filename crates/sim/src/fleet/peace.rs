@@ -46,7 +46,9 @@ impl World {
         self.no_permit_is_left()?;
         self.controller_knows()?;
         self.a_hold_reaches_everybody()?;
-        self.silence_is_told()
+        self.silence_is_told()?;
+        self.passes(secs(40))?;
+        self.everything_is_told()
     }
 
     fn members(&self) -> Vec<usize> {

@@ -80,6 +80,7 @@ impl World {
         self.link_breaks(index);
         // Its end of the connection is gone with it.
         if self.hosts[index].link.take().is_some() {
+            self.hosts[index].outbox.link(None);
             self.hosts[index].linked_since = None;
             let again = Duration::from_millis(100 + self.random.below(3_000));
             self.after(again, Event::Dials(index));
@@ -109,6 +110,7 @@ impl World {
     pub(super) fn comes_back_from_copy(&mut self, with_epoch: bool) {
         let Some(copy) = self.controller.copy.clone().filter(|_| self.controller.is_up) else { return };
         self.controller_dies();
+        self.messages_are_unsure();
         self.controller.disk = copy;
         self.totals.restored += 1;
         if with_epoch {
@@ -134,6 +136,7 @@ impl World {
             return;
         }
         self.totals.clones += 1;
+        self.messages_of_a_clone(self.hosts[index].id);
         let host = &self.hosts[index];
         let made = Made {
             id: host.id,

@@ -1,7 +1,10 @@
 //! The world of a fleet: hosts, their controller, the network between them, and time. A connection keeps the order of what goes
 //! through it and loses nothing but its end: it breaks, what is behind the break is gone, and each side sees that when it does.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod breaking;
+mod messages;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ansai_engine::Input;
@@ -31,6 +34,7 @@ use super::{
     operators::Operators,
 };
 use crate::random::Random;
+use messages::{Told, taker};
 
 /// How long a fleet is troubled.
 pub(super) const TURMOIL: Duration = Duration::from_secs(120);
@@ -62,6 +66,8 @@ pub(super) enum Event {
     SaveEnds,
     /// The controller is started.
     Starts,
+    /// The outbox of the controller has a message for hosts on its disk.
+    Queued(u64),
     /// Something goes wrong.
     Trouble,
     /// An operator speaks.
@@ -90,6 +96,8 @@ pub(super) struct World {
     counted: u64,
     wakes: BTreeMap<usize, MonoTime>,
     pub(super) operators: Operators,
+    /// What people were told.
+    pub(super) told: Told,
     /// Most milliseconds that a message takes.
     pub(super) slowness: u64,
     /// Since when nothing has happened that twins could slip through.
@@ -138,6 +146,7 @@ impl World {
             counted: 0,
             wakes: BTreeMap::new(),
             operators: Operators::default(),
+            told: Told::default(),
             slowness,
             calm_since: now.mono,
             epoch: 1,
@@ -261,6 +270,8 @@ impl World {
                 self.follows_controller(output)
             }
             Event::SaveEnds => Ok(()),
+            Event::Queued(number) if self.controller.is_up => self.controls(FleetInput::Told { number }),
+            Event::Queued(_) => Ok(()),
             Event::Starts => {
                 self.controller.starts(self.now);
                 Ok(())
@@ -287,7 +298,7 @@ impl World {
             checks::few_are_disturbed(index, &self.hosts, self.epoch)?;
         }
         self.follows(index);
-        Ok(())
+        self.host_has_told(index)
     }
 
     /// What a host says goes out, and it is woken when it wants to be.
@@ -295,7 +306,8 @@ impl World {
         let host = &mut self.hosts[index];
         let (says, due) = (std::mem::take(&mut host.says), host.due());
         if let Some(link) = host.link {
-            for message in says {
+            let messages = host.outbox.says(link.session).into_iter().map(FromHost::Message);
+            for message in says.into_iter().chain(messages) {
                 if let FromHost::Restrained(said) = &message {
                     self.hosts[index].promises(said);
                     self.totals.acknowledged += u64::from(!said.under_way.is_empty() || said.refused.is_none());
@@ -383,6 +395,7 @@ impl World {
                 host.link = Some(Link { session, is_up: true });
                 host.linked_since = Some(self.now.mono);
                 host.is_welcomed(welcome.kept, self.now);
+                host.outbox.link(taker(session, &welcome));
                 let (epoch, gives_permits) = (welcome.epoch, welcome.version >= PERMITS_SINCE);
                 let up = Input::Linked(LinkStanding::Up { session, epoch, gives_permits });
                 self.on_host(index, |host, now, random| host.step(now, up, random))
@@ -404,6 +417,10 @@ impl World {
             FromController::Permit(news) => {
                 self.on_host(index, |host, now, random| host.step(now, Input::Permit(news), random))
             }
+            FromController::Message(news) => self.on_host(index, |host, now, _| {
+                host.outbox.hears(session, news, now.mono, host.disk_is_full);
+                Ok(())
+            }),
             FromController::Renewed { .. } | FromController::Beat { .. } | FromController::Bundle(_) => Ok(()),
         }
     }
@@ -439,6 +456,7 @@ impl World {
                     self.closes(session.0);
                 }
                 FleetEffect::Answer { request, answer } => self.is_answered(request, answer)?,
+                FleetEffect::TellForHosts { number, .. } => self.is_told_for_hosts(number)?,
                 FleetEffect::Save { .. }
                 | FleetEffect::Configure { .. }
                 | FleetEffect::Issue { .. }
@@ -447,51 +465,5 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// The controller closes a connection: what it has said before still arrives.
-    fn closes(&mut self, session: u64) {
-        let Some(connection) = self.connections.get_mut(&session) else { return };
-        let at = connection.last_down.plus(Duration::from_millis(1));
-        connection.breaks = Some(connection.breaks.unwrap_or(at).min(at));
-        self.at(at, Event::HostSees(session));
-    }
-
-    /// A connection breaks somewhere on its way.
-    pub(super) fn breaks(&mut self, session: u64) {
-        let at = self.now.mono.plus(Duration::from_millis(self.random.below(200)));
-        let Some(connection) = self.connections.get_mut(&session).filter(|one| one.breaks.is_none()) else { return };
-        connection.breaks = Some(at);
-        self.totals.broken += 1;
-        let (host, controller) = (self.random.below(8_000), self.random.below(35_000));
-        self.at(at.plus(Duration::from_millis(host)), Event::HostSees(session));
-        self.at(at.plus(Duration::from_millis(controller)), Event::ControllerSees(session));
-    }
-
-    /// The controller is dead: its connections break at once.
-    pub(super) fn breaks_all(&mut self) {
-        let now = self.now.mono;
-        let open: BTreeSet<u64> = self.connections.keys().copied().collect();
-        for session in open {
-            if let Some(connection) = self.connections.get_mut(&session) {
-                connection.breaks = Some(connection.breaks.unwrap_or(now).min(now));
-            }
-            let sees = Duration::from_millis(self.random.below(2_000));
-            self.after(sees, Event::HostSees(session));
-        }
-    }
-
-    fn loses_link(&mut self, session: u64) {
-        let Some(connection) = self.connections.get(&session) else { return };
-        let index = connection.host;
-        let host = &mut self.hosts[index];
-        if host.link.is_some_and(|link| link.session == session) {
-            (host.link, host.linked_since) = (None, None);
-            let again = Duration::from_millis(100 + self.random.below(3_000));
-            self.after(again, Event::Dials(index));
-            let away = Input::Linked(LinkStanding::Away);
-            let done = self.on_host(index, |host, now, random| host.step(now, away, random));
-            self.failed = self.failed.take().or(done.err());
-        }
     }
 }

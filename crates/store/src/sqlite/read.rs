@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     failed, opened,
-    schema::{self, CONTROLLER, EPOCH, GENERATION, LAST_INCIDENT, LAST_PERMIT, LAST_RESTRAINT},
+    schema::{self, CONTROLLER, EPOCH, GENERATION, LAST_GROUP, LAST_INCIDENT, LAST_PERMIT, LAST_RESTRAINT},
     write::{kind, number},
 };
 use crate::{
@@ -92,6 +92,9 @@ pub(super) fn state(connection: &Connection) -> Result<FleetState, StoreError> {
         rollouts: all(connection, kind::ROLLOUT)?,
         permits: all(connection, kind::PERMIT)?,
         last_permit: PermitId(counted_since(connection, LAST_PERMIT)?),
+        messages: all(connection, kind::MESSAGE)?,
+        taken: all(connection, kind::TAKEN)?,
+        last_group: counted_since(connection, LAST_GROUP)?,
     })
 }
 

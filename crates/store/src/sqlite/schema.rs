@@ -43,6 +43,7 @@ pub(super) const GENERATION: &str = "generation";
 pub(super) const LAST_INCIDENT: &str = "last-incident";
 pub(super) const LAST_RESTRAINT: &str = "last-restraint";
 pub(super) const LAST_PERMIT: &str = "last-permit";
+pub(super) const LAST_GROUP: &str = "last-group";
 
 /// Makes a store of an empty file.
 pub(super) fn make(path: &Path, controller: ControllerId) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! Records to rows.
 
-use ansai_model::time::WallTime;
+use ansai_model::{message::MessageKey, time::WallTime};
 use ansai_protocol::{
     link::HostId,
     record::{Audited, Record},
@@ -8,7 +8,7 @@ use ansai_protocol::{
 use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde::Serialize;
 
-use super::schema::{GENERATION, LAST_INCIDENT, LAST_PERMIT, LAST_RESTRAINT};
+use super::schema::{GENERATION, LAST_GROUP, LAST_INCIDENT, LAST_PERMIT, LAST_RESTRAINT};
 use crate::{
     StoreError,
     audit::AuditEntry,
@@ -27,6 +27,8 @@ pub(super) mod kind {
     pub(crate) const BUNDLE: &str = "bundle";
     pub(crate) const ROLLOUT: &str = "rollout";
     pub(crate) const PERMIT: &str = "permit";
+    pub(crate) const MESSAGE: &str = "message";
+    pub(crate) const TAKEN: &str = "taken";
 }
 
 /// What keeps a save on the disk, and the log from growing without end.
@@ -79,6 +81,12 @@ fn target_key(host: HostId, target: &str) -> String {
     format!("{host} {target}")
 }
 
+/// The key of a message, of which its host may be gone before it is told.
+fn message_key(host: HostId, key: MessageKey) -> String {
+    let MessageKey { dispatch, incident, opened } = key;
+    format!("{host} {dispatch:020} {:020} {}", incident.0, opened.0)
+}
+
 /// A key in the order of numbers.
 fn number_key(number: u64) -> String {
     format!("{number:020}")
@@ -126,6 +134,13 @@ impl Change {
                 Self::All(vec![permit, Self::Given(LAST_PERMIT, id)])
             }
             Record::PermitGone(id) => Self::Drop { kind: kind::PERMIT, key: number_key(id.0) },
+            Record::Message(message) => {
+                let put = put(kind::MESSAGE, message_key(message.host, message.message.key), None, json(message)?);
+                let group = message.group.map(|number| Self::Given(LAST_GROUP, number));
+                Self::All([Some(put), group].into_iter().flatten().collect())
+            }
+            Record::MessageGone { host, key } => Self::Drop { kind: kind::MESSAGE, key: message_key(*host, *key) },
+            Record::Taken(taken) => put(kind::TAKEN, taken.host.to_string(), Some(taken.host), json(taken)?),
             Record::Incident(incident) => {
                 let (place, summary) = (Cursor::of(incident), &incident.incident);
                 let (target, is_open) = (summary.target.to_string(), summary.is_open());

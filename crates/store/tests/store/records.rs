@@ -144,6 +144,7 @@ pub(crate) fn incident(of: Option<HostId>, id: u64, opened_ms: i64, stands: Stan
         is_kept: false,
         well_since_ms: None,
         seen_to: None,
+        told: None,
     };
     HostIncident { host: of, incident }
 }

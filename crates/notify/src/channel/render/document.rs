@@ -13,7 +13,8 @@ use jiff::tz::TimeZone;
 use crate::outbox::TestNotice;
 
 use super::{
-    DIGEST_SHOWN_MAX, RenderOptions, for_user, formatted, kind_word, moment, one_line, shown, stamps, storm_headline,
+    DIGEST_SHOWN_MAX, RenderOptions, for_user, formatted, kind_word, moment, one_line, report_command, shown,
+    spoken_of, stamps, storm_headline,
 };
 
 mod timeline;
@@ -88,7 +89,7 @@ pub(super) fn of(report: &Report, options: &RenderOptions) -> Document {
         headline: one_line(&stamps::all(report.headline.as_str(), zone), 400),
         tone: tone(&report.phase),
         sections,
-        footer: format!("ansai on {}, incident {}, {}", options.host, report.incident, moment(report.at.wall, zone)),
+        footer: format!("ansai on {}, incident {}, {}", options.sender, report.incident, moment(report.at.wall, zone)),
     }
 }
 
@@ -112,11 +113,12 @@ pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document
     let zone = &options.time_zone;
     let line = |notice: &Notice| {
         let tone = tone(&notice.report.phase);
+        let on = notice.hosts.as_ref().map(|_| format!("{}: ", spoken_of(notice, ""))).unwrap_or_default();
         let text = format!(
-            "{}: {} (ansai report {})",
+            "{on}{}: {} ({})",
             kind_word(notice.kind),
             one_line(&stamps::all(notice.report.headline.as_str(), zone), 300),
-            notice.report.incident
+            report_command(notice)
         );
         (formatted(notice.at.wall, zone, "%m-%d %H:%M:%S"), tone, text)
     };
@@ -125,9 +127,10 @@ pub(super) fn of_digest(notices: &[Notice], options: &RenderOptions) -> Document
         blocks.push(Block::Paragraph(format!("And {} more.", notices.len() - DIGEST_SHOWN_MAX)));
     }
     let urgent = notices.iter().find(|notice| notice.kind.asks()).or(notices.first());
-    let report = urgent.map(|notice| format!("ansai report {}", notice.report.incident));
-    let commands =
-        ["ansai incidents".to_owned()].into_iter().chain(report).map(|command| own(&command, options)).collect();
+    let report = urgent.map(report_command);
+    let is_for_hosts = notices.iter().any(|notice| notice.hosts.is_some());
+    let incidents = if is_for_hosts { "ansai incidents --fleet" } else { "ansai incidents" };
+    let commands = [incidents.to_owned()].into_iter().chain(report).map(|command| own(&command, options)).collect();
     let storm = storm_headline(notices).map(|headline| format!("{}: {headline}", options.host));
     let shared =
         notices.iter().find_map(|notice| notice.report.storm.as_ref()?.cause.as_ref()).filter(|_| storm.is_some());

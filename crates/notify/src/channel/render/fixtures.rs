@@ -120,5 +120,5 @@ pub(crate) fn escalated() -> Report {
 /// A message about a report, on the routes named.
 pub(crate) fn notice(kind: NoticeKind, report: Report, routes: &[&str]) -> Notice {
     let routes = routes.iter().map(|route| RouteId::new(route).unwrap()).collect();
-    Notice { at: report.at, kind, routes, report }
+    Notice { at: report.at, kind, routes, report, hosts: None }
 }

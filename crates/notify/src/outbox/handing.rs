@@ -1,0 +1,226 @@
+//! Handing messages to the controller: what the duties say is kept on the disk here, and messages are read for the link. Who has
+//! the duty is [`super::duty`]'s, what is said on the link the agent's.
+
+use ansai_model::{
+    id::{IncidentId, RouteId},
+    message::{MessageGiven, MessageKey, MessageNews, MessageOffered, MessageSaid},
+    notify::Notice,
+    text::Text,
+    time::{MonoTime, WallTime},
+};
+
+use super::{
+    Duty, Outbox, State,
+    duty::{Say, Taker},
+    kept::Stored,
+};
+
+/// Largest report that is handed to a controller, as JSON: a larger one is sent by the host itself. A frame of the link has four
+/// times as much.
+pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits here.
+    Waits,
+    /// It was told from here, on these routes.
+    Told(Vec<RouteId>),
+    /// It was given to this controller, which has not said yet that it has it.
+    Given(Text),
+    /// This controller has it.
+    Taken(Text),
+}
+
+impl Outbox {
+    /// A link is up, to a controller that sends messages to people or to one that does not. It may write a file.
+    pub fn link(&self, taker: Option<Taker>) {
+        self.lock().link(taker);
+        self.shared.changed.notify_one();
+        self.shared.to_say.notify_one();
+    }
+
+    /// A link has ended, and another one may be up by now: what was offered on it is sent from here.
+    pub fn unlink(&self, session: u64) {
+        let mut state = self.lock();
+        if state.duties.taker().is_some_and(|taker| taker.session == session) {
+            state.link(None);
+        }
+        drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// The host is the member of this controller, or of none: what was given to another is its own again.
+    pub fn belongs_to(&self, controller: Option<&Text>) {
+        self.lock().belongs_to(controller);
+        self.shared.changed.notify_one();
+    }
+
+    /// Ends when something may have to be said to the controller; what was before it is asked counts.
+    pub async fn has_to_say(&self) {
+        self.shared.to_say.notified().await;
+    }
+
+    /// Whether messages are offered to a controller now.
+    #[must_use]
+    pub fn has_taker(&self) -> bool {
+        self.lock().duties.taker().is_some()
+    }
+
+    /// Whether something is to be said on this link.
+    #[must_use]
+    pub fn has_says(&self, session: u64) -> bool {
+        self.lock().duties.has_says(session)
+    }
+
+    /// What is to be said on this link, once, in order. It reads files.
+    #[must_use]
+    pub fn says(&self, session: u64) -> Vec<MessageSaid> {
+        self.lock().says(session)
+    }
+
+    /// The controller has said something about a message on this link. It writes files.
+    pub fn hear(&self, session: u64, news: MessageNews, now: MonoTime) {
+        self.lock().hear(session, news, now);
+        self.shared.changed.notify_one();
+        self.shared.to_say.notify_one();
+    }
+
+    /// What became of the messages about an incident, the oldest first, as far as that is remembered.
+    #[must_use]
+    pub fn fates(&self, incident: IncidentId, opened: WallTime) -> Vec<Fate> {
+        self.lock().fates(incident, opened)
+    }
+}
+
+impl State {
+    /// By which key a message is offered to the controller; nothing when it is the host's own. Only what is new is offered: what is
+    /// known has its duty, and what the agent tells of itself has no number.
+    pub(super) fn is_to_be_offered(&self, dispatch: u64, notice: &Notice) -> Option<MessageKey> {
+        let report = &notice.report;
+        let key = MessageKey { dispatch, incident: report.incident, opened: report.opened.wall };
+        if dispatch == 0 || self.duties.taker().is_none() || self.queued.values().any(|queued| queued.key() == key) {
+            return None;
+        }
+        let is_of_it = |done: MessageKey| done == key;
+        let is_large = || serde_json::to_vec(report).is_ok_and(|bytes| bytes.len() > MESSAGE_BYTES_MAX);
+        (self.kept.done_of(is_of_it).is_empty() && !is_large()).then_some(key)
+    }
+
+    pub(super) fn offer(&mut self, key: MessageKey, at: MonoTime) {
+        if self.queued.values().any(|queued| queued.key() == key) && self.duties.offer(key, at) {
+            self.settle_duties();
+        }
+    }
+
+    /// What another is to send is not sent here.
+    pub(super) fn settle_duties(&mut self) {
+        let Self { duties, queued, .. } = self;
+        queued.values_mut().for_each(|queued| queued.is_elsewhere = duties.of(queued.key()) != Duty::Own);
+    }
+
+    fn link(&mut self, taker: Option<Taker>) {
+        if let Some(taker) = &taker {
+            self.belongs_to(Some(&taker.controller));
+        }
+        self.duties.link(taker);
+        self.settle_duties();
+    }
+
+    fn belongs_to(&mut self, controller: Option<&Text>) {
+        let Some(left) = self.duties.belonging_to(controller) else { return };
+        // What cannot be written down stays given, and is looked at again at the next link.
+        if self.kept.keep_given(&left).is_ok() {
+            self.duties.is_on_disk(left);
+            self.settle_duties();
+        }
+    }
+
+    fn says(&mut self, session: u64) -> Vec<MessageSaid> {
+        let says = self.duties.says(session);
+        says.into_iter().filter_map(|say| self.said(say)).collect()
+    }
+
+    fn said(&mut self, say: Say) -> Option<MessageSaid> {
+        let (Say::Offer(key) | Say::Give(key)) = say;
+        let Some((_, stored)) = self.stored(key).into_iter().next() else {
+            // Nobody can say what it was any more.
+            let left = self.duties.given().iter().filter(|given| given.key != key).cloned().collect::<Vec<_>>();
+            if left.len() < self.duties.given().len() && self.kept.keep_given(&left).is_ok() {
+                self.duties.is_on_disk(left);
+            }
+            self.duties.keep(key);
+            return None;
+        };
+        let Notice { kind, report, .. } = stored.notice;
+        Some(match say {
+            Say::Offer(_) => {
+                MessageSaid::Offered(MessageOffered { key, kind, target: report.target, severity: report.severity })
+            }
+            Say::Give(_) => MessageSaid::Given(Box::new(MessageGiven { key, kind, report })),
+        })
+    }
+
+    /// The messages of a dispatch, one for each route, with their numbers.
+    fn stored(&self, key: MessageKey) -> Vec<(u64, Stored)> {
+        let numbers = self.queued.values().filter(|queued| queued.key() == key).map(|queued| queued.number);
+        numbers.filter_map(|number| Some((number, self.kept.read(number).ok()?))).collect()
+    }
+
+    fn hear(&mut self, session: u64, news: MessageNews, now: MonoTime) {
+        match news {
+            MessageNews::Wanted(key) => {
+                let is_in_memory = |number| self.kept.is_unkept(number);
+                let is_unkept = self.queued.values().any(|queued| queued.key() == key && is_in_memory(queued.number));
+                match self.duties.wanted(session, key, now).filter(|_| !is_unkept) {
+                    Some(given) if self.kept.keep_given(&given).is_ok() => self.duties.give(key, given),
+                    // What may not be on the disk as given is sent from here.
+                    Some(_) | None => self.duties.keep(key),
+                }
+            }
+            MessageNews::Declined(key) => match self.duties.without(session, key) {
+                // What cannot be written down stays given, and is given again on the next link.
+                Some(left) => {
+                    if self.kept.keep_given(&left).is_ok() {
+                        self.duties.is_on_disk(left);
+                    }
+                }
+                None => self.duties.keep(key),
+            },
+            MessageNews::Taken(key) => {
+                let Some(left) = self.duties.without(session, key) else { return };
+                let to = self.duties.given_to(key).cloned();
+                let messages = self.stored(key);
+                self.queued.retain(|_, queued| queued.key() != key);
+                self.kept.finish(&messages, to.as_ref());
+                // Else it is given once more, and taken once more.
+                let _ = self.kept.keep_given(&left);
+                self.duties.is_on_disk(left);
+            }
+        }
+        self.settle_duties();
+    }
+
+    fn fates(&self, incident: IncidentId, opened: WallTime) -> Vec<Fate> {
+        let is_of_it = |key: MessageKey| key.incident == incident && key.opened == opened;
+        let mut fates = std::collections::BTreeMap::new();
+        for (dispatch, route, given_to) in self.kept.done_of(is_of_it) {
+            match (given_to, fates.entry(dispatch).or_insert(Fate::Told(Vec::new()))) {
+                (Some(to), fate) => *fate = Fate::Taken(to.clone()),
+                (None, Fate::Told(routes)) => routes.push(route.clone()),
+                (None, _) => {}
+            }
+        }
+        for queued in self.queued.values().filter(|queued| is_of_it(queued.key())) {
+            let waits = match self.duties.given_to(queued.key()) {
+                Some(to) => Fate::Given(to.clone()),
+                None => Fate::Waits,
+            };
+            fates.insert(queued.dispatch, waits);
+        }
+        fates.into_values().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Messages to people that hosts have given to their controller, as it keeps them until they are told, and by what it knows one
+//! that is given again.
+
+use ansai_model::{
+    message::{MessageGiven, MessageKey},
+    time::WallTime,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::link::{HostId, Short};
+
+/// A message that the controller has the duty to tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// Whose it is.
+    pub host: HostId,
+    /// What that is called.
+    pub name: Short,
+    /// When it was given, by the controller's clock.
+    pub at: WallTime,
+    /// The message itself.
+    pub message: Box<MessageGiven>,
+    /// With which others it is told; nothing while more may come.
+    #[serde(default)]
+    pub group: Option<u64>,
+}
+
+impl MessageRecord {
+    /// By what it is known among those of all hosts.
+    #[must_use]
+    pub fn key(&self) -> (HostId, MessageKey) {
+        (self.host, self.message.key)
+    }
+}
+
+/// The newest messages that a host has given: one that is given again is known by it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenRecord {
+    /// Whose.
+    pub host: HostId,
+    /// The oldest first; at most [`ansai_model::message::GIVEN_MAX`].
+    pub keys: Vec<MessageKey>,
+}
