@@ -182,7 +182,7 @@ impl Agent {
             // Every arm only receives: nothing is lost when another one is chosen first. One is chosen at random, so
             // that none starves another: the watchdog hears of the loop only through the arm of the files.
             tokio::select! {
-                input = sources.next(wait) => self.take_in(sources.with_waiting(input)),
+                input = sources.next(wait) => self.take_in(input),
                 Some(asked) = questions.recv() => self.answer(asked),
                 Some(news) = news.recv() => self.hear(news),
                 () = files.next() => self.look_at_files(),
@@ -199,15 +199,13 @@ impl Agent {
         Ok(())
     }
 
-    fn take_in(&mut self, inputs: Vec<Input>) {
-        for input in &inputs {
-            match input {
-                Input::Hint(hint) => self.note(hint),
-                Input::Tick => self.shell.notice_lag(),
-                _ => {}
-            }
+    fn take_in(&mut self, input: Input) {
+        match &input {
+            Input::Hint(hint) => self.note(hint),
+            Input::Tick => self.shell.notice_lag(),
+            _ => {}
         }
-        self.shell.step_together(inputs);
+        self.shell.step(input);
         self.tell_acknowledged();
     }
 

@@ -128,9 +128,15 @@ const KEYS: &[Key] = &[
     key(
         "notify",
         Kind::Named(const { &Kind::Shape(&CHANNEL) }),
-        "Whom to tell for all hosts, and of silent hosts, twins and a full store, and how; each route by its name",
+        "Whom to tell of silent hosts, twins and a full store, and how; each route by its name",
     )
     .example("{email: {to: ops@example.com, smtp: \"smtp://127.0.0.1:25\"}}"),
+    key(
+        "tells_for_hosts",
+        Kind::Truth,
+        "Whether hosts hand over what a route of theirs would tell, so that one cause on many hosts is one message",
+    )
+    .default("false"),
     key(
         "silent_after",
         Kind::Between { min: SILENT.0, max: SILENT.1 },
@@ -182,6 +188,8 @@ pub struct Settings {
     pub expected_hosts: Vec<String>,
     /// Whom to tell, and how.
     pub routes: Vec<Route>,
+    /// Whether it tells for hosts as well.
+    pub tells_for_hosts: bool,
     /// How long a host may say nothing.
     pub silent_after: Duration,
     /// For how long what has ended is kept.
@@ -244,6 +252,7 @@ impl Settings {
             listen: listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], ansai_protocol::link::PORT))),
             address: node.text_at("address").and_then(|text| text.parse().ok()),
             api: api(node, findings),
+            tells_for_hosts: text("tells_for_hosts").is_some_and(|text| text == "true"),
             silent_after: duration("silent_after"),
             incidents_kept_for: duration("incidents_kept_for"),
             permits: permits(node),

@@ -88,12 +88,6 @@ pub(super) const BREAKS: &[Break] = &[
         replace: "if p.disruption <= Disruption::Full {",
     },
     Break {
-        what: "a permit of an older life of the controller, or one that has ended, lets something begin",
-        file: "crates/engine/src/state/from_controller.rs",
-        find: "self.epoch == epoch && now < self.begins_before",
-        replace: "self.epoch <= epoch || now < self.begins_before",
-    },
-    Break {
         what: "an order that is said again is done again",
         file: "crates/engine/src/order.rs",
         find: "from.ordered = from.ordered.max((order.epoch, order.number));",

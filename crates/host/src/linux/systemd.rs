@@ -23,7 +23,7 @@ pub use act::{
 };
 pub use bus::{Bus, CallError};
 pub use inventory::inventory;
-pub use life::{control_group, figure, invocation, set_until_boot, up_for};
+pub use life::{control_group, figure, invocation, is_started_with, set_until_boot, up_for};
 pub use others::{is_wanted, unmet_condition};
 pub use sockets::sockets;
 pub use standing::standings;

@@ -145,9 +145,9 @@ impl Duties {
     }
 
     /// What [`Self::wanted`] said is on the disk.
-    pub fn give(&mut self, key: MessageKey, on_disk: Vec<Given>) {
+    pub fn give(&mut self, key: MessageKey, written: Vec<Given>) {
         self.offered.remove(&key);
-        self.given = on_disk;
+        self.given = written;
         self.says.push_back(Say::Give(key));
     }
 
@@ -174,7 +174,7 @@ impl Duties {
     }
 
     /// This is on the disk.
-    pub fn is_on_disk(&mut self, given: Vec<Given>) {
+    pub fn are_written(&mut self, given: Vec<Given>) {
         self.given = given;
     }
 
@@ -232,8 +232,8 @@ mod tests {
     fn give(duties: &mut Duties, dispatch: u64) {
         assert!(duties.offer(key(dispatch), at(0)));
         let session = duties.taker().map_or(0, |taker| taker.session);
-        let on_disk = duties.wanted(session, key(dispatch), at(1)).expect("in time");
-        duties.give(key(dispatch), on_disk);
+        let written = duties.wanted(session, key(dispatch), at(1)).expect("in time");
+        duties.give(key(dispatch), written);
     }
 
     #[test]
@@ -248,13 +248,13 @@ mod tests {
         let mut duties = linked();
         assert!(duties.offer(key(1), at(0)));
         assert_eq!((duties.of(key(1)), duties.says(1)), (Duty::Offered, vec![Say::Offer(key(1))]));
-        let on_disk = duties.wanted(1, key(1), at(1_999)).expect("in time");
+        let written = duties.wanted(1, key(1), at(1_999)).expect("in time");
         assert_eq!(duties.of(key(1)), Duty::Offered, "not before it is on the disk");
-        duties.give(key(1), on_disk.clone());
+        duties.give(key(1), written.clone());
         assert_eq!((duties.of(key(1)), duties.says(1)), (Duty::Given, vec![Say::Give(key(1))]));
         assert!(!duties.expire(at(100_000)) && duties.next_at().is_none());
         // The link breaks, and the agent starts anew: it is given again, on each link, to that controller only.
-        let mut duties = Duties::new(on_disk);
+        let mut duties = Duties::new(written);
         assert_eq!(duties.of(key(1)), Duty::Given);
         duties.link(Some(Taker { controller: "another".into(), session: 2 }));
         assert_eq!(duties.says(2), []);
@@ -265,8 +265,8 @@ mod tests {
             assert_eq!(duties.says(session), [Say::Give(key(1))]);
             assert_eq!(duties.says(session), [], "once");
         }
-        let on_disk = duties.without(5, key(1)).expect("given");
-        duties.is_on_disk(on_disk);
+        let written = duties.without(5, key(1)).expect("given");
+        duties.are_written(written);
         assert_eq!((duties.of(key(1)), duties.given().len()), (Duty::Own, 0));
     }
 
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(duties.belonging_to(Some(&"c".into())), None);
         assert_eq!(duties.belonging_to(Some(&"d".into())), Some(vec![]));
         let none = duties.belonging_to(None).expect("it has left");
-        duties.is_on_disk(none);
+        duties.are_written(none);
         assert_eq!(duties.of(key(1)), Duty::Own);
     }
 
@@ -310,8 +310,8 @@ mod tests {
         let most = GIVEN_MAX as u64;
         (0..most).for_each(|dispatch| give(&mut duties, dispatch));
         assert!(!duties.offer(key(most), at(0)));
-        let on_disk = duties.without(1, key(0)).expect("given");
-        duties.is_on_disk(on_disk);
+        let written = duties.without(1, key(0)).expect("given");
+        duties.are_written(written);
         assert!(duties.offer(key(most), at(0)) && !duties.offer(key(most + 1), at(0)));
     }
 }

@@ -52,7 +52,13 @@ impl Outbox {
 
     /// The host is the member of this controller, or of none: what was given to another is its own again.
     pub fn belongs_to(&self, controller: Option<&Text>) {
-        self.lock().belongs_to(controller);
+        let mut state = self.lock();
+        // It is asked each second on a host without a controller, and wakes nobody then.
+        if state.duties.given().is_empty() {
+            return;
+        }
+        state.belongs_to(controller);
+        drop(state);
         self.shared.changed.notify_one();
     }
 
@@ -131,7 +137,7 @@ impl State {
         let Some(left) = self.duties.belonging_to(controller) else { return };
         // What cannot be written down stays given, and is looked at again at the next link.
         if self.kept.keep_given(&left).is_ok() {
-            self.duties.is_on_disk(left);
+            self.duties.are_written(left);
             self.settle_duties();
         }
     }
@@ -147,7 +153,7 @@ impl State {
             // Nobody can say what it was any more.
             let left = self.duties.given().iter().filter(|given| given.key != key).cloned().collect::<Vec<_>>();
             if left.len() < self.duties.given().len() && self.kept.keep_given(&left).is_ok() {
-                self.duties.is_on_disk(left);
+                self.duties.are_written(left);
             }
             self.duties.keep(key);
             return None;
@@ -182,7 +188,7 @@ impl State {
                 // What cannot be written down stays given, and is given again on the next link.
                 Some(left) => {
                     if self.kept.keep_given(&left).is_ok() {
-                        self.duties.is_on_disk(left);
+                        self.duties.are_written(left);
                     }
                 }
                 None => self.duties.keep(key),
@@ -195,7 +201,7 @@ impl State {
                 self.kept.finish(&messages, to.as_ref());
                 // Else it is given once more, and taken once more.
                 let _ = self.kept.keep_given(&left);
-                self.duties.is_on_disk(left);
+                self.duties.are_written(left);
             }
         }
         self.settle_duties();

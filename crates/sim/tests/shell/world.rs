@@ -318,8 +318,7 @@ impl World {
                     next = self.next_event(turmoil);
                 }
                 input = sources.next(wait) => {
-                    let together = sources.with_waiting(input);
-                    if left == 0 || self.step(life, together)? == Alive::No {
+                    if left == 0 || self.step(life, input)? == Alive::No {
                         return Ok(Outcome::Killed);
                     }
                     left -= 1;
@@ -342,8 +341,8 @@ impl World {
         Ok(Outcome::Stopped)
     }
 
-    fn step(&mut self, life: &mut Life, together: Vec<Input>) -> Result<Alive, String> {
-        self.drive(life, |shell| shell.step_together(together))
+    fn step(&mut self, life: &mut Life, input: Input) -> Result<Alive, String> {
+        self.drive(life, |shell| shell.step(input))
     }
 
     fn drive(&mut self, life: &mut Life, drive: impl FnOnce(&mut Shell<SimHost, Disk>)) -> Result<Alive, String> {

@@ -21,7 +21,9 @@ use std::{
 };
 
 use ansai_model::{
-    domain::container::{ContainerFacts, ContainerProbe, ContainerSnapshot, ContainerState, Owner, Shared, judge},
+    domain::container::{
+        ContainerFacts, ContainerProbe, ContainerSnapshot, ContainerState, EndedBy, Owner, Shared, judge,
+    },
     inventory::Inventory,
     observation::{Health, Observation},
     text::Text,
@@ -42,6 +44,12 @@ use seen::{Run, held};
 
 /// Longest that an engine is asked about one container.
 const ASK_TIME: Duration = Duration::from_secs(3);
+/// How long all engines together have to say what they hold: an inventory waits for it, and no longer for one that hangs.
+const LIST_TIME: Duration = Duration::from_millis(1200);
+/// How long one container has to be described while they are listed.
+const FIXED_TIME: Duration = Duration::from_millis(400);
+/// After the end of a container its engine tells who wanted it, at the latest.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
 /// How long the engines that were found are gone by.
 const ENGINES_FOR: Duration = Duration::from_secs(5);
 /// How many are asked about at once.
@@ -79,6 +87,11 @@ async fn observe(host: &LinuxHost, probe: &ContainerProbe) -> Observation {
     let mut snapshot = snapshot(host, &found).await;
     if seen.of(&probe.name).is_being_restarted {
         return Observation::unknown("ansai restarts it now");
+    }
+    // Whoever stops one is told of after its end.
+    let has_just_ended = snapshot.finished.is_some_and(|at| wall_now().since(at) < HEARD_WITHIN);
+    if snapshot.ended_by == EndedBy::Itself && has_just_ended {
+        return Observation::unknown("it has just ended; who wanted that is heard in a moment");
     }
     let now = Instant::now();
     snapshot.restarts_lately = seen.change(&probe.name, |known| known.counts(&found.run, &snapshot, probe.within, now));
@@ -214,11 +227,15 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     let engines = engines(host).await;
     // Those that come later are told of, also when there is none yet.
     seen.listeners.listen(&engines, &inner.tasks, inner.bus.as_ref(), &inner.wakes);
-    for engine in &engines {
-        let listed = match engine.runs(inner.bus.as_ref()).await {
+    let list = |engine| async move {
+        match engine_runs(host, engine).await {
             true => listed(host, engine).await,
             false => None,
-        };
+        }
+    };
+    let within = |engine| async move { tokio::time::timeout(LIST_TIME, list(engine)).await.ok().flatten() };
+    let all_listed = futures_util::future::join_all(engines.iter().map(within)).await;
+    for (engine, listed) in engines.iter().zip(all_listed) {
         if let Some(mut listed) = listed {
             let mut facts = held(&seen.facts);
             // One that its unit makes anew is away for a moment.
@@ -243,6 +260,10 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     inventory.containers = all.into_values().collect();
 }
 
+async fn engine_runs(host: &LinuxHost, engine: &Engine) -> bool {
+    engine.runs(host.inner.bus.as_ref()).await
+}
+
 /// What an engine has; nothing when it does not say.
 async fn listed(host: &LinuxHost, engine: &Engine) -> Option<Vec<ContainerFacts>> {
     let seen = &host.inner.kept.container;
@@ -254,15 +275,20 @@ async fn listed(host: &LinuxHost, engine: &Engine) -> Option<Vec<ContainerFacts>
     let is_new = |entry: &&Entry<'_>| !held(&seen.fixed).contains_key(entry.id);
     let new: Vec<_> = entries.iter().filter(is_new).map(|entry| (entry.id.to_owned(), entry.name.to_owned())).collect();
     let is_podman = answer.is_podman;
-    let asked = new
-        .into_iter()
-        .map(|(id, name)| async move { fixed(engine, is_podman, &id, &name).await.map(|facts| (id, facts)) });
-    let asked: Vec<_> = futures_util::stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
-    let mut fixed = held(&seen.fixed);
-    if fixed.len() > Inventory::CONTAINERS_MAX * 2 {
-        fixed.clear();
+    {
+        let mut fixed = held(&seen.fixed);
+        if fixed.len() > Inventory::CONTAINERS_MAX * 2 {
+            fixed.clear();
+        }
     }
-    fixed.extend(asked.into_iter().flatten());
+    // What is known of one is kept at once: who lists them may not wait for all.
+    let asked = new.into_iter().map(|(id, name)| async move {
+        if let Ok(Some(facts)) = tokio::time::timeout(FIXED_TIME, fixed(engine, is_podman, &id, &name)).await {
+            held(&seen.fixed).insert(id, facts);
+        }
+    });
+    futures_util::stream::iter(asked).buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+    let fixed = held(&seen.fixed);
     let by_id = |id: &str| entries.iter().find(|entry| entry.id.starts_with(id)).map(|entry| entry.name);
     let facts = entries.iter().map(|entry| {
         let known = fixed.get(entry.id).cloned();

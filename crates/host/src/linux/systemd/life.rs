@@ -1,4 +1,5 @@
-//! What else systemd knows of a unit that runs: which run it is, where its processes are, and a limit to set on it.
+//! What else systemd knows of a unit that runs: which run it is, what it was started with, where its processes are, and a limit to
+//! set on it.
 
 use std::time::Duration;
 
@@ -62,4 +63,26 @@ pub async fn set_until_boot(bus: &Bus, unit: &UnitName, property: &str, bytes: u
     let properties = vec![(property, Variant::from(bytes))];
     let is_runtime = true;
     bus.call(MANAGER_PATH, MANAGER, "SetUnitProperties", &(unit.as_str(), is_runtime, properties)).await.map(drop)
+}
+
+/// Whether a command that starts a unit has this word, alone or behind `--option=`.
+///
+/// # Errors
+/// When systemd does not say.
+pub async fn is_started_with(bus: &Bus, unit: &UnitName, word: &str) -> Result<bool, CallError> {
+    let commands = property(bus, unit, SERVICE, "ExecStart").await?;
+    let is_it = |argument: &str| argument == word || argument.rsplit_once('=').is_some_and(|(_, value)| value == word);
+    let has = |command: &Variant<'_>| match command {
+        Variant::Structure(fields) => match fields.fields().get(1) {
+            Some(Variant::Array(arguments)) => {
+                arguments.inner().iter().filter_map(|one| one.downcast_ref::<&str>().ok()).any(is_it)
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    Ok(match &*commands {
+        Variant::Array(commands) => commands.inner().iter().any(has),
+        _ => false,
+    })
 }

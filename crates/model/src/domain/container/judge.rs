@@ -65,8 +65,10 @@ pub fn mends(probe: &ContainerProbe, seen: &ContainerSnapshot, now: WallTime) ->
             Err("the container whose network it shares is gone: it must be made anew".into())
         }
         (Some(Shared::OwnerYounger(_)), _) => Ok(()),
-        (None, Some(health)) if is_late(health, seen, now) => Ok(()),
-        (None, Some(health)) if health.verdict == Verdict::Unhealthy && stale(health, seen, now).is_none() => Ok(()),
+        (None, Some(health)) if stale(health, seen, now).is_some() => {
+            Err("its health check is not run any more".into())
+        }
+        (None, Some(health)) if is_late(health, seen, now) || health.verdict == Verdict::Unhealthy => Ok(()),
         _ if is_in_a_loop(probe, seen).is_some() => Err("its engine restarts it already".into()),
         _ => Err("its health check does not call it unhealthy any more".into()),
     }
@@ -95,7 +97,8 @@ fn running(probe: &ContainerProbe, seen: &ContainerSnapshot, now: WallTime) -> O
     };
     let ran = seen.started.map(|started| format!(" for {}", Shown(now.since(started)))).unwrap_or_default();
     let Some(health) = &seen.health else { return well(format!("running{ran}; it has no health check")) };
-    if health.verdict != Verdict::Starting
+    // One that starts for long has a verdict only where its check is run at all.
+    if (health.verdict != Verdict::Starting || is_late(health, seen, now))
         && let Some(why) = stale(health, seen, now)
     {
         return Observation::unknown(why);
@@ -172,6 +175,10 @@ fn ended(probe: &ContainerProbe, seen: &ContainerSnapshot) -> Observation {
         EndedBy::Unknown if seen.comes_back => {
             let why = format!("{how}; its engine does not remember whether somebody wanted that");
             return with_figures(wanted_so(seen, &why), seen);
+        }
+        // A restart that went half of its way: it was to run, and does not.
+        EndedBy::Itself if !seen.error.as_str().is_empty() => {
+            return with_figures(Observation::failing(how), seen);
         }
         EndedBy::Itself | EndedBy::Unknown => {}
     }

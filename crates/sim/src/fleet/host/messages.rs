@@ -85,12 +85,12 @@ impl Outbox {
                 None => self.duties.keep(key),
             },
             MessageNews::Declined(key) => match self.duties.without(session, key) {
-                Some(on_disk) => self.duties.is_on_disk(on_disk),
+                Some(on_disk) => self.duties.are_written(on_disk),
                 None => self.duties.keep(key),
             },
             MessageNews::Taken(key) => {
                 if let Some(on_disk) = self.duties.without(session, key) {
-                    self.duties.is_on_disk(on_disk);
+                    self.duties.are_written(on_disk);
                     self.waiting.remove(&key);
                     self.done.insert(key);
                 }

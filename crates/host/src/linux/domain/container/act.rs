@@ -100,11 +100,20 @@ async fn ruling(host: &LinuxHost, name: &str, found: &Found) -> Ruling {
     let owner = match (read::owner(&found.value, own()), found.engine.is_podman) {
         // Only Podman's own answer says whether it acts itself.
         (owner, true) if !matches!(owner, Owner::Other(_)) => {
-            let own_form = super::libpod(&found.engine, &found.run.id).await;
-            let acts = own_form.map(|own_form| read::owner(&own_form, own()));
-            acts.filter(|acts| matches!(acts, Owner::Other(_))).unwrap_or(owner)
+            let Some(own_form) = super::libpod(&found.engine, &found.run.id).await else {
+                return Ruling::No("Podman does not say whether it acts itself (--health-on-failure)".into());
+            };
+            Some(read::owner(&own_form, own())).filter(|acts| matches!(acts, Owner::Other(_))).unwrap_or(owner)
         }
+        // An image brings its labels along, and Docker's containers have no unit.
+        (Owner::Unit(_), false) => Owner::Nobody,
         (owner, _) => owner,
+    };
+    let owner = match owner {
+        Owner::Unit(unit) if !runs_it(host, &unit, &found.value).await => {
+            Owner::Other(Text::new(format!("it says that {unit} runs it, and no command of that unit names it")))
+        }
+        owner => owner,
     };
     let snapshot = snapshot(host, found).await;
     let probe = known.failing.as_ref().map(|(_, probe)| probe.clone());
@@ -125,6 +134,12 @@ async fn ruling(host: &LinuxHost, name: &str, found: &Found) -> Ruling {
         Owner::Unit(unit) => Ruling::Unit(unit),
         Owner::Nobody | Owner::Other(_) => Ruling::Restart,
     }
+}
+
+/// Whether a unit runs a container, by the unit's own word: a label may come with an image, and units are root's.
+async fn runs_it(host: &LinuxHost, unit: &ansai_model::id::UnitName, value: &serde_json::Value) -> bool {
+    let (Some(bus), Some(name)) = (&host.inner.bus, read::name(value)) else { return false };
+    systemd::is_started_with(bus, unit, name).await.unwrap_or(false)
 }
 
 /// By its id, so that one which takes its name meanwhile is not meant.

@@ -1,8 +1,11 @@
 //! Which container engines this host has, by their sockets, and whether one may be asked: a socket of Docker starts its engine
-//! when somebody connects, and who stopped that wants it so. It asks none. What users have may hang: [`all`] is called aside.
+//! when somebody connects, and who stopped that wants it so. It asks none, and knows only engines of the user whose agent this
+//! is: what another user's socket says, or where it leads, is that user's word, and an agent of root does nothing on it.
+//! What is looked at may hang: [`all`] is called aside.
 
 use std::{
     fs,
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
 };
 
@@ -10,8 +13,6 @@ use ansai_model::id::UnitName;
 
 use crate::linux::systemd::{self, Bus};
 
-/// Most users whose engines are looked for.
-const USERS_MAX: usize = 64;
 /// Where Podman notes its containers: where none of these is, there are none, and nobody is woken for them.
 const NOTES: &[&str] = &[
     "var/lib/containers/storage/libpod/bolt_state.db",
@@ -30,31 +31,30 @@ pub(super) struct Engine {
     pub(super) user: Option<u32>,
 }
 
-/// Every engine that there is a socket of and that may have containers, those of root first; of a person's agent that person's
-/// only.
+/// Every engine that there is a socket of and that may have containers: those of root, or of a person's agent that person's.
 pub(super) fn all(root: &Path) -> Vec<Engine> {
     let run = root.join("run");
     let me = rustix::process::geteuid();
     let mut found = Vec::new();
-    if me.is_root() {
-        of_folder(&run, None, &mut found);
-    }
-    let users = fs::read_dir(run.join("user")).into_iter().flatten().flatten().take(USERS_MAX);
-    let mut users: Vec<u32> = users.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    users.sort_unstable();
-    for user in users.into_iter().filter(|user| me.is_root() || *user == me.as_raw()) {
-        of_folder(&run.join("user").join(user.to_string()), Some(user), &mut found);
+    match me.is_root() {
+        true => of_folder(&run, None, &mut found),
+        false => of_folder(&run.join("user").join(me.as_raw().to_string()), Some(me.as_raw()), &mut found),
     }
     found.retain(|engine| engine.has_any(root));
     found
 }
 
+/// Whether it is a socket itself, and belongs to root or to us: a link to one is none.
+fn is_trusted(socket: &Path) -> bool {
+    let me = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(socket).is_ok_and(|is| is.file_type().is_socket() && [0, me].contains(&is.uid()))
+}
+
 fn of_folder(folder: &Path, user: Option<u32>, found: &mut Vec<Engine>) {
     for (name, is_podman) in [("docker.sock", false), ("podman/podman.sock", true)] {
         let socket = folder.join(name);
-        // Podman may stand in for Docker under its name: then it is one engine.
-        let is_other_s = fs::canonicalize(&socket).is_ok_and(|real| !is_podman && real.ends_with("podman.sock"));
-        if socket.exists() && !is_other_s {
+        // Podman that stands in for Docker under its name is a link: it is one engine.
+        if is_trusted(&socket) {
             found.push(Engine { socket, is_podman, user });
         }
     }
@@ -86,5 +86,35 @@ impl Engine {
     /// Its name, as people know it.
     pub(super) fn name(&self) -> &'static str {
         if self.is_podman { "podman" } else { "docker" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    use super::*;
+
+    #[test]
+    fn another_users_engine_and_a_link_to_a_socket_are_none() {
+        let root = tempfile::tempdir().expect("a folder");
+        let me = rustix::process::geteuid();
+        let own = match me.is_root() {
+            true => root.path().join("run"),
+            false => root.path().join(format!("run/user/{}", me.as_raw())),
+        };
+        let other = root.path().join(format!("run/user/{}", me.as_raw() + 1));
+        for folder in [&own, &other] {
+            fs::create_dir_all(folder).expect("made");
+            let _ = UnixListener::bind(folder.join("docker.sock")).expect("free");
+        }
+        let found = |root: &Path| all(root).into_iter().map(|engine| engine.socket).collect::<Vec<_>>();
+        assert_eq!(found(root.path()), [own.join("docker.sock")]);
+        fs::remove_file(own.join("docker.sock")).expect("there");
+        symlink(other.join("docker.sock"), own.join("docker.sock")).expect("a link");
+        assert_eq!(found(root.path()), Vec::<PathBuf>::new());
+        fs::remove_file(own.join("docker.sock")).expect("there");
+        fs::write(own.join("docker.sock"), "no socket").expect("written");
+        assert_eq!(found(root.path()), Vec::<PathBuf>::new());
     }
 }

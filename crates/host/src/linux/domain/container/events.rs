@@ -143,9 +143,9 @@ async fn follow(response: Response<Incoming>, heard: &Heard, wakes: &mpsc::Sende
         return Err(Trouble::Refused(response.status().as_u16(), "no events".into()));
     }
     *held(&heard.since) = Some(wall_now());
-    // What was missed is looked for.
+    // What was missed is looked for: containers that came, and what became of those that are known.
     let gone = || api::silent("nobody listens");
-    wakes.send(Hint::Targets).await.map_err(|_| gone())?;
+    wakes.send(Hint::Everything).await.map_err(|_| gone())?;
     let (mut body, mut kept, mut changed) = (response.into_body(), Vec::new(), None::<Instant>);
     loop {
         let frame = match changed {

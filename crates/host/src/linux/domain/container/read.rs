@@ -28,6 +28,34 @@ const ORCHESTRATORS: &[(&str, &str)] = &[
     ("com.amazonaws.ecs.task-arn", "ECS"),
 ];
 
+/// What an image is called that has members elsewhere which decide with it, or that comes back empty where it keeps nothing on a
+/// disk: whether it may be restarted its cluster knows, or a person.
+const CLUSTERED: &[&str] = &[
+    "redis",
+    "valkey",
+    "keydb",
+    "dragonfly",
+    "sentinel",
+    "patroni",
+    "spilo",
+    "repmgr",
+    "pgpool",
+    "galera",
+    "etcd",
+    "consul",
+    "zookeeper",
+    "mongo",
+    "mongodb",
+    "cassandra",
+    "scylla",
+    "scylladb",
+    "cockroach",
+    "elasticsearch",
+    "opensearch",
+    "kafka",
+    "rabbitmq",
+];
+
 /// A text at a place; an empty one where there is none.
 pub(super) fn text<'a>(value: &'a Value, place: &str) -> &'a str {
     value.pointer(place).and_then(Value::as_str).unwrap_or_default()
@@ -59,18 +87,24 @@ fn count(value: &Value, place: &str) -> Option<u32> {
 pub(super) fn snapshot(value: &Value) -> ContainerSnapshot {
     let word = text(value, "/State/Status");
     let policy = text(value, "/HostConfig/RestartPolicy/Name");
+    let exit_code = value.pointer("/State/ExitCode").and_then(Value::as_i64).unwrap_or_default();
     ContainerSnapshot {
         state: ContainerState::named(word),
         word: word.into(),
         started: moment(text(value, "/State/StartedAt")),
         finished: moment(text(value, "/State/FinishedAt")),
-        exit_code: value.pointer("/State/ExitCode").and_then(Value::as_i64).unwrap_or_default(),
+        exit_code,
         error: line(text(value, "/State/Error")),
         is_oom_killed: value.pointer("/State/OOMKilled").and_then(Value::as_bool).unwrap_or_default(),
         health: health(value),
         restarts: count(value, "/RestartCount").unwrap_or_default(),
         restarts_lately: 0,
-        comes_back: !matches!(policy, "" | "no"),
+        comes_back: match policy {
+            "" | "no" => false,
+            // A task that is done is done.
+            "on-failure" => exit_code != 0,
+            _ => true,
+        },
         ended_by: EndedBy::Unknown,
         shared: None,
         is_rootless: false,
@@ -132,10 +166,23 @@ pub(super) fn owner(value: &Value, own: Option<&str>) -> Owner {
     if !matches!(action, "" | "none") {
         return Owner::Other(Text::new(format!("Podman acts itself (--health-on-failure={action})")));
     }
+    if let Some(what) = clustered(text(value, "/Config/Image")).or_else(|| clustered(text(value, "/Image"))) {
+        let why = format!("its image is one of {what}, which a restart may empty or part from its cluster");
+        return Owner::Other(Text::new(why));
+    }
     match label(value, "PODMAN_SYSTEMD_UNIT").and_then(|unit| UnitName::new(unit).ok()) {
         Some(unit) => Owner::Unit(unit),
         None => Owner::Nobody,
     }
+}
+
+/// What an image is one of that is left to its cluster, by the words of its name; one that only looks at such is none.
+fn clustered(image: &str) -> Option<&'static str> {
+    let name = image.rsplit('/').next()?.split([':', '@']).next()?;
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let only_looks = words.iter().any(|word| ["exporter", "commander", "ui", "insight"].contains(word));
+    let found = CLUSTERED.iter().find(|known| words.iter().any(|word| word.eq_ignore_ascii_case(known)));
+    found.copied().filter(|_| !only_looks)
 }
 
 /// The id of the container whose network it shares.

@@ -130,3 +130,23 @@ fn what_is_reported_is_declared() {
         assert_eq!(seen.figure(name).map(Value::value_type), Some(*kind), "{name}");
     }
 }
+
+#[test]
+fn one_that_starts_for_long_and_whose_check_nobody_runs_is_unknown() {
+    // Late, and its check was run a moment ago.
+    check(&checked(600, Verdict::Starting, 5), Health::Failing, "still starting", true);
+    // Late, and its check was last run long ago, or never.
+    check(&checked(600, Verdict::Starting, 500), Health::Unknown, "its own check was last run", false);
+    let mut never = checked(600, Verdict::Starting, 5);
+    never.health.iter_mut().for_each(|health| health.last_run = None);
+    check(&never, Health::Unknown, "its own check was last run", false);
+}
+
+#[test]
+fn what_could_not_be_started_is_not_well() {
+    let mut seen = ended(EndedBy::Itself, false);
+    seen.error = "driver failed".into();
+    check(&seen, Health::Failing, "it could not be started: driver failed", false);
+    seen.ended_by = EndedBy::Somebody;
+    check(&seen, Health::Unknown, "stopped by somebody", false);
+}

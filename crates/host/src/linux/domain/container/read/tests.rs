@@ -76,6 +76,15 @@ fn who_owns_a_container_is_said_by_its_labels() {
     check_owner("PODMAN_SYSTEMD_UNIT", "web.service", "web.service");
     check_owner("PODMAN_SYSTEMD_UNIT", "a/b", "nobody");
     assert_eq!(owner(&docker(), Some(ID)), Owner::Other("ansai itself runs in it".into()));
+    let image = |image: &str| owner(&json!({"Config": {"Image": image}}), None);
+    for clustered in
+        ["redis:7", "docker.io/bitnami/redis-sentinel@sha256:0", "ghcr.io/zalando/spilo-15:3", "Valkey", "mongo"]
+    {
+        assert!(matches!(image(clustered), Owner::Other(_)), "{clustered}");
+    }
+    for other in ["nginx:1", "oliver006/redis_exporter", "postgres:15", "example.com/redis/web:1", "", "a:b@c/d"] {
+        assert_eq!(image(other), Owner::Nobody, "{other}");
+    }
     let acts = |action: &str| owner(&json!({"Config": {"HealthcheckOnFailureAction": action}}), None);
     assert_eq!(acts("none"), Owner::Nobody);
     assert_eq!(acts("restart"), Owner::Other("Podman acts itself (--health-on-failure=restart)".into()));
@@ -118,4 +127,15 @@ proptest! {
         prop_assert!(shares_with(&answer).is_none_or(is_id) && name(&answer).is_none_or(is_id));
         let _ = (owner(&answer, Some(&word)), settles_within(&answer), moment(&at));
     }
+}
+
+/// Who is told to come back after a failure has nothing to come back for when it ended well.
+#[test]
+fn a_task_that_ended_well_is_not_wanted_back_by_on_failure() {
+    let comes_back = |policy: &str, code: i64| {
+        let answer = json!({"State": {"ExitCode": code}, "HostConfig": {"RestartPolicy": {"Name": policy}}});
+        snapshot(&answer).comes_back
+    };
+    assert_eq!([comes_back("on-failure", 0), comes_back("on-failure", 1)], [false, true]);
+    assert_eq!([comes_back("always", 0), comes_back("unless-stopped", 0), comes_back("no", 1)], [true, true, false]);
 }
