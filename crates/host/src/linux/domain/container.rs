@@ -228,7 +228,7 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     // Those that come later are told of, also when there is none yet.
     seen.listeners.listen(&engines, &inner.tasks, inner.bus.as_ref(), &inner.wakes);
     let list = |engine| async move {
-        match engine_runs(host, engine).await {
+        match Engine::runs(engine, inner.bus.as_ref()).await {
             true => listed(host, engine).await,
             false => None,
         }
@@ -260,10 +260,6 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     inventory.containers = all.into_values().collect();
 }
 
-async fn engine_runs(host: &LinuxHost, engine: &Engine) -> bool {
-    engine.runs(host.inner.bus.as_ref()).await
-}
-
 /// What an engine has; nothing when it does not say.
 async fn listed(host: &LinuxHost, engine: &Engine) -> Option<Vec<ContainerFacts>> {
     let seen = &host.inner.kept.container;
@@ -272,7 +268,9 @@ async fn listed(host: &LinuxHost, engine: &Engine) -> Option<Vec<ContainerFacts>
     let list = list.as_array()?;
     let entry = |value| Some(Entry { name: read::name(value)?, id: read::text(value, "/Id"), value });
     let entries: Vec<Entry<'_>> = list.iter().filter_map(entry).take(Inventory::CONTAINERS_MAX).collect();
-    let is_new = |entry: &&Entry<'_>| !held(&seen.fixed).contains_key(entry.id);
+    // Each question about one that hangs stays with its engine, so it is asked no more often here than by looks.
+    let hangs = |entry: &Entry<'_>| seen.of(entry.name).is_left_alone(Instant::now()).is_some();
+    let is_new = |entry: &&Entry<'_>| !held(&seen.fixed).contains_key(entry.id) && !hangs(entry);
     let new: Vec<_> = entries.iter().filter(is_new).map(|entry| (entry.id.to_owned(), entry.name.to_owned())).collect();
     let is_podman = answer.is_podman;
     {

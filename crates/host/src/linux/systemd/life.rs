@@ -65,24 +65,42 @@ pub async fn set_until_boot(bus: &Bus, unit: &UnitName, property: &str, bytes: u
     bus.call(MANAGER_PATH, MANAGER, "SetUnitProperties", &(unit.as_str(), is_runtime, properties)).await.map(drop)
 }
 
-/// Whether a command that starts a unit has this word, alone or behind `--option=`.
+/// Whether `program` starts the unit with this word, alone or behind `--option=`.
 ///
 /// # Errors
 /// When systemd does not say.
-pub async fn is_started_with(bus: &Bus, unit: &UnitName, word: &str) -> Result<bool, CallError> {
+pub async fn is_started_with(bus: &Bus, unit: &UnitName, program: &str, word: &str) -> Result<bool, CallError> {
     let commands = property(bus, unit, SERVICE, "ExecStart").await?;
-    let is_it = |argument: &str| argument == word || argument.rsplit_once('=').is_some_and(|(_, value)| value == word);
-    let has = |command: &Variant<'_>| match command {
-        Variant::Structure(fields) => match fields.fields().get(1) {
-            Some(Variant::Array(arguments)) => {
-                arguments.inner().iter().filter_map(|one| one.downcast_ref::<&str>().ok()).any(is_it)
-            }
-            _ => false,
-        },
-        _ => false,
-    };
-    Ok(match &*commands {
-        Variant::Array(commands) => commands.inner().iter().any(has),
-        _ => false,
-    })
+    let Variant::Array(commands) = &*commands else { return Ok(false) };
+    Ok(commands.inner().iter().any(|command| starts(command, program, word)))
+}
+
+/// A command stands with its program first and all its words next.
+fn starts(command: &Variant<'_>, program: &str, word: &str) -> bool {
+    let Variant::Structure(fields) = command else { return false };
+    let [path, Variant::Array(words), ..] = fields.fields() else { return false };
+    let is_program = path.downcast_ref::<&str>().is_ok_and(|path| path.rsplit('/').next() == Some(program));
+    let is_it = |said: &str| said == word || said.rsplit_once('=').is_some_and(|(_, value)| value == word);
+    is_program && words.inner().iter().filter_map(|said| said.downcast_ref::<&str>().ok()).any(is_it)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_starts_a_container_where_podman_is_told_its_name() {
+        let starts = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            super::starts(&Variant::from((words[0].clone(), words, false)), "podman", "web")
+        };
+        assert!(starts(&["/usr/bin/podman", "run", "--name=web", "image"]));
+        assert!(starts(&["/usr/bin/podman", "start", "web"]));
+        for other in
+            [&["/usr/bin/podman", "run", "--name=web2", "image"][..], &["/usr/sbin/nginx", "web"], &["/usr/bin/podman"]]
+        {
+            assert!(!starts(other), "{other:?}");
+        }
+        assert!(!super::starts(&Variant::from("no command"), "podman", "web"));
+    }
 }

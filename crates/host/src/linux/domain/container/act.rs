@@ -110,9 +110,9 @@ async fn ruling(host: &LinuxHost, name: &str, found: &Found) -> Ruling {
         (owner, _) => owner,
     };
     let owner = match owner {
-        Owner::Unit(unit) if !runs_it(host, &unit, &found.value).await => {
-            Owner::Other(Text::new(format!("it says that {unit} runs it, and no command of that unit names it")))
-        }
+        Owner::Unit(unit) if !runs_it(host, &unit, &found.value).await => Owner::Other(Text::new(format!(
+            "it says that {unit} runs it, and no `podman` that this unit starts names it"
+        ))),
         owner => owner,
     };
     let snapshot = snapshot(host, found).await;
@@ -139,7 +139,7 @@ async fn ruling(host: &LinuxHost, name: &str, found: &Found) -> Ruling {
 /// Whether a unit runs a container, by the unit's own word: a label may come with an image, and units are root's.
 async fn runs_it(host: &LinuxHost, unit: &ansai_model::id::UnitName, value: &serde_json::Value) -> bool {
     let (Some(bus), Some(name)) = (&host.inner.bus, read::name(value)) else { return false };
-    systemd::is_started_with(bus, unit, name).await.unwrap_or(false)
+    systemd::is_started_with(bus, unit, "podman", name).await.unwrap_or(false)
 }
 
 /// By its id, so that one which takes its name meanwhile is not meant.
