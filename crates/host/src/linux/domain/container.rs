@@ -16,7 +16,7 @@ mod seen;
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{OnceLock, atomic::Ordering},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -24,7 +24,6 @@ use ansai_model::{
     domain::container::{
         ContainerFacts, ContainerProbe, ContainerSnapshot, ContainerState, EndedBy, Owner, Shared, judge,
     },
-    hint::Hint,
     inventory::Inventory,
     observation::{Health, Observation},
     text::Text,
@@ -47,8 +46,6 @@ use seen::{Run, held};
 const ASK_TIME: Duration = Duration::from_secs(3);
 /// How long all engines together have to say what they hold: an inventory waits for it, and no longer for one that hangs.
 const LIST_TIME: Duration = Duration::from_millis(1200);
-/// When one that did not is asked again.
-const LISTED_AGAIN: Duration = Duration::from_secs(30);
 /// How long one container has to be described while they are listed.
 const FIXED_TIME: Duration = Duration::from_millis(400);
 /// After the end of a container its engine tells who wanted it, at the latest.
@@ -232,18 +229,13 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     seen.listeners.listen(&engines, &inner.tasks, inner.bus.as_ref(), &inner.wakes);
     let list = |engine| async move {
         match Engine::runs(engine, inner.bus.as_ref()).await {
-            true => listed(host, engine).await.ok_or(Unlisted::Silent),
-            false => Err(Unlisted::Stopped),
+            true => listed(host, engine).await,
+            false => None,
         }
     };
-    let within =
-        |engine| async move { tokio::time::timeout(LIST_TIME, list(engine)).await.unwrap_or(Err(Unlisted::Silent)) };
+    let within = |engine| async move { tokio::time::timeout(LIST_TIME, list(engine)).await.ok().flatten() };
     let all_listed = futures_util::future::join_all(engines.iter().map(within)).await;
-    if all_listed.iter().any(|listed| matches!(listed, Err(Unlisted::Silent))) {
-        ask_again(host);
-    }
     for (engine, listed) in engines.iter().zip(all_listed) {
-        let listed = listed.ok();
         if let Some(mut listed) = listed {
             let mut facts = held(&seen.facts);
             // One that its unit makes anew is away for a moment.
@@ -266,28 +258,6 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
         }
     }
     inventory.containers = all.into_values().collect();
-}
-
-/// Why an engine has not said what it holds.
-enum Unlisted {
-    /// It does not run, and is told of when it does.
-    Stopped,
-    /// It runs: Podman says nothing as long as one of its containers is held, as by a stop that takes its time.
-    Silent,
-}
-
-/// Has the inventory taken anew by and by, once for all who ask: nobody tells when an engine answers again.
-fn ask_again(host: &LinuxHost) {
-    if host.inner.kept.container.is_asked_again.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    let host = host.clone();
-    host.inner.tasks.clone().spawn(async move {
-        tokio::time::sleep(LISTED_AGAIN).await;
-        host.inner.kept.container.is_asked_again.store(false, Ordering::Relaxed);
-        // The receiver is gone only when the agent stops.
-        let _ = host.inner.wakes.send(Hint::Targets).await;
-    });
 }
 
 /// What an engine has; nothing when it does not say.

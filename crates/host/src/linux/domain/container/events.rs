@@ -35,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// Those that come and go are told together.
 const TOGETHER: Duration = Duration::from_secs(2);
+/// How often they are listed whatever is told: events are hints, and Podman tells of some containers late or not at all.
+const LISTED_EVERY: Duration = Duration::from_secs(30);
 /// Signals that ask for something else than an end: HUP, USR1, USR2, WINCH.
 const HARMLESS: &[&str] = &["1", "10", "12", "28", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH", "HUP", "USR1", "USR2"];
 /// What of Docker's events is asked for; its health checks alone tell three times of each run.
@@ -147,17 +149,13 @@ async fn follow(response: Response<Incoming>, heard: &Heard, wakes: &mpsc::Sende
     let gone = || api::silent("nobody listens");
     wakes.send(Hint::Everything).await.map_err(|_| gone())?;
     let (mut body, mut kept, mut changed) = (response.into_body(), Vec::new(), None::<Instant>);
+    let mut listed = Instant::now();
     loop {
-        let frame = match changed {
-            None => body.frame().await,
-            Some(at) => match tokio::time::timeout_at(at + TOGETHER, body.frame()).await {
-                Ok(frame) => frame,
-                Err(_) => {
-                    changed = None;
-                    wakes.send(Hint::Targets).await.map_err(|_| gone())?;
-                    continue;
-                }
-            },
+        let next = changed.map_or(listed + LISTED_EVERY, |at| at + TOGETHER);
+        let Ok(frame) = tokio::time::timeout_at(next, body.frame()).await else {
+            (changed, listed) = (None, Instant::now());
+            wakes.send(Hint::Targets).await.map_err(|_| gone())?;
+            continue;
         };
         let Some(frame) = frame else { return Ok(()) };
         let frame = frame.map_err(|error| api::silent(error.to_string()))?;

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicBool},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -61,8 +61,6 @@ pub(in crate::linux::domain) struct Seen {
     /// By id: what never changes of a container, its facts without what it needs.
     pub(super) fixed: Mutex<BTreeMap<String, ContainerFacts>>,
     pub(super) listeners: Listeners,
-    /// Whether an engine that has not said what it holds is asked again by and by.
-    pub(super) is_asked_again: AtomicBool,
     /// The engines, and when they were looked for.
     pub(super) engines: tokio::sync::Mutex<Option<(Instant, Vec<Engine>)>>,
 }
