@@ -389,11 +389,11 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Keeps a report and queues its messages; doing it again is fine.
     fn hand_over(&self, dispatch: Dispatch) -> Result<(), String> {
-        let Dispatch { id, kind, routes, suppressed, report } = dispatch;
+        let Dispatch { id, kind, routes, suppressed, is_unrouted, report } = dispatch;
         let kept = self.reports.save(&report);
         self.telemetry.keeps(&report, kept.is_ok());
         let kept = kept.map_err(|error| format!("the report on {} cannot be kept: {}", report.incident, chain(&error)));
-        if let Some(why) = suppressed {
+        if let Some(why) = suppressed.filter(|_| !is_unrouted) {
             tracing::debug!(incident = %report.incident, "nobody is told: {why}");
             return kept;
         }

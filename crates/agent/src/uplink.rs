@@ -31,7 +31,7 @@ pub mod carried;
 pub(crate) mod feed;
 pub(crate) mod line;
 pub mod membership;
-mod messages;
+pub(crate) mod messages;
 pub(crate) mod telling;
 
 use carried::Carried;
@@ -135,10 +135,20 @@ impl Uplink {
         pause.next(chance().map_or(u32::MAX, u32::from_le_bytes))
     }
 
+    /// One link, from dialing to its end. A host that hears there that it was removed takes back what it gave.
     async fn session(&self, pause: &mut Pause) -> Result<Next, Trouble> {
         let folder = self.folder.clone();
         let membership = beside(move || folder.read()).await?.map_err(|error| Trouble::Settings(error.to_string()))?;
         let Some(membership) = membership else { return Err(Trouble::Settings("this host has joined nobody".into())) };
+        let member = messages::member(membership.joined.controller, membership.joined.host);
+        let ended = self.dial_and_serve(membership, pause).await;
+        if ended.as_ref().is_err_and(Trouble::is_removal) {
+            self.takes_back(member).await?;
+        }
+        ended
+    }
+
+    async fn dial_and_serve(&self, membership: Membership, pause: &mut Pause) -> Result<Next, Trouble> {
         self.line.dials(&membership.route);
         let folder = self.folder.clone();
         // One that cannot be read is not there: the controller gives it again.
@@ -389,9 +399,9 @@ impl Session<'_> {
                     return Ok(Some(Next::Again));
                 }
             }
-            FromController::Closing { why, suggestion, again_after_ms } => {
+            FromController::Closing { why, suggestion, again_after_ms, is_removed } => {
                 let again_after = again_after_ms.map(Duration::from_millis);
-                return Err(Trouble::Closing { why, suggestion, again_after });
+                return Err(Trouble::Closing { why, suggestion, again_after, is_removed });
             }
             FromController::Welcome(_) => return Err(Trouble::NoMessage("a second welcome".into())),
         }

@@ -39,6 +39,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) controller: ControllerId,
     pub(crate) epoch: u64,
     pub(crate) uptime: Duration,
+    /// How many messages wait in the outbox of which nobody can be told.
+    pub(crate) untold: usize,
     /// Why hosts are not reached over SSH, of those that are not.
     pub(crate) ssh_troubles: &'a BTreeMap<HostId, Text>,
 }
@@ -72,6 +74,7 @@ pub(crate) fn status(reading: &Reading<'_>, reply: oneshot::Sender<Reply>) {
         epoch: reading.epoch,
         uptime_seconds: reading.uptime.as_secs(),
         store_error: reading.store.plight(),
+        untold: reading.engine.messages_for_nobody() + reading.untold,
         pending: views::pending(reading).len(),
         expected: views::expected(reading).len(),
         own: reading.engine.books().open_of(None).cloned().collect(),

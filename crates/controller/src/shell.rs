@@ -350,6 +350,7 @@ impl Shell {
             controller: self.parts.controller,
             epoch: self.parts.epoch,
             uptime: self.begun.elapsed(),
+            untold: self.parts.telling.untold(),
             ssh_troubles: &self.parts.carrier.troubles(),
         };
         let answer = match query {

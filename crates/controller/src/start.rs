@@ -103,7 +103,8 @@ fn engine(state: FleetState, settings: &Settings) -> FleetEngine {
     FleetEngine::new(state, now())
         .silent_after(settings.silent_after)
         .permit_rules(settings.permits.clone())
-        .telling_by(if settings.tells_for_hosts { settings.routes.clone() } else { Vec::new() })
+        .telling_by(settings.routes.clone())
+        .taking(settings.tells_for_hosts)
 }
 
 /// A beat, the first one at once; one that is late puts off the next.

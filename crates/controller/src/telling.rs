@@ -2,7 +2,13 @@
 //! and the outbox that an agent has too. What is told, and when, is the engine's; which routes want it is said in the controller's
 //! own file.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
+};
 
 use ansai_fleet::effect::FleetNotice;
 use ansai_model::{
@@ -26,19 +32,23 @@ use crate::start::now;
 /// The folder of messages that wait.
 const OUTBOX: &str = "outbox";
 
-/// Whom to tell, and what waits to be told; nothing where the controller's file names nobody.
-pub(crate) struct Telling(Option<Parts>);
+/// Most messages for hosts that wait to be put into the outbox; the engine asks for the others again.
+const GROUPS_MAX: usize = 16;
+/// Most messages of its own that do.
+const OWN_MAX: usize = 1_000;
 
-struct Parts {
+/// Whom to tell, and what waits to be told.
+pub(crate) struct Telling {
+    /// Nobody where the controller's file names none.
     routes: Vec<Route>,
     outbox: Outbox,
-    tasks: TaskTracker,
-    /// Where it is said that the message of a group is on the disk.
-    told: mpsc::Sender<u64>,
+    /// Where messages for hosts go, and where its own.
+    groups: SyncSender<(u64, Notice)>,
+    own: SyncSender<(u64, Notice)>,
 }
 
 impl Telling {
-    /// Begins to deliver what waits, until stopped.
+    /// Begins to deliver what waits, until stopped; `told` is where it is said that the message of a group is on the disk.
     pub(crate) fn begin(
         state_dir: &Path,
         routes: Vec<Route>,
@@ -46,11 +56,8 @@ impl Telling {
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
-        if routes.is_empty() {
-            return Self(None);
-        }
         let outbox = Outbox::open(&state_dir.join(OUTBOX), &routes, Arc::new(log));
-        if let Some(trouble) = ansai_files::zone::system().trouble {
+        if let Some(trouble) = ansai_files::zone::system().trouble.filter(|_| !routes.is_empty()) {
             tracing::warn!("{trouble}");
         }
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -58,32 +65,52 @@ impl Telling {
         let notifier = Notifier::new(host, zones, Resolver::default(), Arc::new(HyperClient::new())).for_system();
         let (queue, stop) = (outbox.clone(), stop.clone());
         tasks.spawn(async move { outbox::run(queue, &notifier, now, stop).await });
-        Self(Some(Parts { routes, outbox, tasks: tasks.clone(), told }))
+        // A loop that is gone asks again when it is back.
+        let groups = keeps(GROUPS_MAX, outbox.clone(), tasks, move |number| {
+            let _ = told.blocking_send(number);
+        });
+        let own = keeps(OWN_MAX, outbox.clone(), tasks, |_| {});
+        Self { routes, outbox, groups, own }
     }
 
-    /// Queues a message for hosts, and says so when it is on the disk. The same one again is told once.
+    /// How many messages wait of which nobody can be told, since there is no route.
+    pub(crate) fn untold(&self) -> usize {
+        if self.routes.is_empty() { self.outbox.len() } else { 0 }
+    }
+
+    /// Queues a message for hosts, and says so when it is on the disk. The same one again is told once; one for which there is no
+    /// place now is asked for again.
     pub(crate) fn tell_for_hosts(&self, number: u64, notice: Notice) {
-        let Some(Parts { outbox, tasks, told, .. }) = &self.0 else { return };
-        let (outbox, told) = (outbox.clone(), told.clone());
-        tasks.spawn_blocking(move || match outbox.put(number, &notice) {
-            // A loop that is gone asks again when it is back.
-            Ok(()) => drop(told.blocking_send(number)),
-            Err(error) => tracing::warn!("a message is told from memory, for it cannot be kept: {}", chain(&error)),
-        });
+        let _ = self.groups.try_send((number, notice));
     }
 
     /// Queues a message on each route that wants it. The same one again is told once.
     pub(crate) fn tell(&self, told: &FleetNotice) {
-        let Some(parts) = &self.0 else { return };
-        let Some((number, notice)) = message(&parts.routes, now(), told) else { return };
-        let outbox = parts.outbox.clone();
-        // A disk may take its time, and the loop waits for none.
-        parts.tasks.spawn_blocking(move || {
-            if let Err(error) = outbox.put(number, &notice) {
-                tracing::warn!("a message is told from memory, for it cannot be kept: {}", chain(&error));
-            }
-        });
+        let Some(message) = message(&self.routes, now(), told) else { return };
+        if self.own.try_send(message).is_err() {
+            tracing::error!("too much is to be told at once; what is still so is told when the controller begins anew");
+        }
     }
+}
+
+/// Puts messages into the outbox, one after another on a thread of its own, until nobody sends any more: a disk may take its time,
+/// and the loop waits for none.
+fn keeps(
+    most: usize,
+    outbox: Outbox,
+    tasks: &TaskTracker,
+    kept: impl Fn(u64) + Send + 'static,
+) -> SyncSender<(u64, Notice)> {
+    let (sender, messages) = sync_channel::<(u64, Notice)>(most);
+    tasks.spawn_blocking(move || {
+        for (number, notice) in messages {
+            match outbox.put(number, &notice) {
+                Ok(()) => kept(number),
+                Err(error) => tracing::warn!("a message is told from memory, for it cannot be kept: {}", chain(&error)),
+            }
+        }
+    });
+    sender
 }
 
 fn log(delivery: &Delivery) {
@@ -136,6 +163,7 @@ mod tests {
 
     use ansai_model::{
         id::{CheckId, IncidentId, TargetId},
+        message::Hosts,
         rule::Severity,
     };
 
@@ -167,5 +195,23 @@ mod tests {
         assert_eq!(message(&[], now, &told(Severity::Now, false)), None);
         let (_, notice) = message(&routes, now, &told(Severity::Now, false)).expect("somebody");
         assert_eq!(now.mono.since(notice.report.opened.mono), Duration::from_secs(90));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_a_slow_disk_is_bounded_and_what_has_a_place_is_kept() {
+        let routes = Settings::read("controller.yaml", ROUTES).expect("valid").routes;
+        let folder = tempfile::tempdir().expect("a folder");
+        let outbox = Outbox::open(folder.path(), &routes, Arc::new(|_| {}));
+        let (_, notice) = message(&routes, Now::default(), &told(Severity::Day, false)).expect("somebody");
+        let notice = Notice { hosts: Hosts::of(["web-01".into()]), ..notice };
+        let tasks = TaskTracker::new();
+        let (goes_on, waits) = std::sync::mpsc::channel::<()>();
+        let groups = keeps(2, outbox.clone(), &tasks, move |_| assert!(waits.recv().is_err(), "it is let go"));
+        let refused = (1..=10).filter(|number| groups.try_send((*number, notice.clone())).is_err()).count();
+        assert!(refused >= 7, "one is under way and two wait: {refused}");
+        drop((goes_on, groups));
+        tasks.close();
+        tasks.wait().await;
+        assert_eq!(outbox.len(), 10 - refused);
     }
 }

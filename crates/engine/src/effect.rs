@@ -54,6 +54,9 @@ pub struct Dispatch {
     /// Why nobody is told, when nobody is.
     #[serde(rename = "untold")]
     pub suppressed: Option<Text>,
+    /// Nobody is told only because the host has no route at all: a controller that it has may have one.
+    #[serde(default, rename = "unrouted", skip_serializing_if = "core::ops::Not::not")]
+    pub is_unrouted: bool,
     /// The report that people get.
     pub report: Report,
 }

@@ -39,10 +39,11 @@ impl Context {
             Some(_) => Vec::new(),
             None => view.routes_for(&report.target, kind, report.severity),
         };
+        let is_unrouted = suppressed.is_none() && view.bundle.parts().routes.is_empty();
         let suppressed = suppressed.or_else(|| routes.is_empty().then(|| "no route wants it".into()));
         self.make_room();
         self.state.dispatches_counted += 1;
-        let dispatch = Dispatch { id: self.state.dispatches_counted, kind, routes, suppressed, report };
+        let dispatch = Dispatch { id: self.state.dispatches_counted, kind, routes, suppressed, is_unrouted, report };
         self.state.dispatches.insert(dispatch.id, dispatch.clone());
         self.changed();
         self.effects.push(Effect::Dispatch(Box::new(dispatch)));

@@ -98,6 +98,10 @@ pub const TROUBLE_TOLD_AFTER: Duration = Duration::from_secs(60);
 pub const MESSAGES_MAX: usize = 2_000;
 /// Of one host.
 pub const MESSAGES_OF_HOST_MAX: usize = 64;
+/// Most bytes of them, as JSON: a report may be a hundred times as long as most are.
+pub const MESSAGES_BYTES_MAX: u64 = 32 << 20;
+/// Of one host; four of the largest that it may give.
+pub const MESSAGES_OF_HOST_BYTES_MAX: u64 = 1 << 20;
 /// How long a message that is urgent waits for other hosts with the same cause: with what it may wait before it is wanted
 /// (`ansai_notify::outbox::duty::OFFER_WAIT`), and a second until it is looked at, it is within 5 s.
 pub const GATHER_URGENT: Duration = Duration::from_secs(2);

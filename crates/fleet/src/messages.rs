@@ -22,8 +22,8 @@ use crate::{
     effect::FleetEffect,
     input::SessionId,
     limits::{
-        GATHER, GATHER_AGAIN, GATHER_URGENT, KNOWN_CAUSES_MAX, KNOWN_FOR, MESSAGES_MAX, MESSAGES_OF_HOST_MAX,
-        TELL_AGAIN,
+        GATHER, GATHER_AGAIN, GATHER_URGENT, KNOWN_CAUSES_MAX, KNOWN_FOR, MESSAGES_BYTES_MAX, MESSAGES_MAX,
+        MESSAGES_OF_HOST_BYTES_MAX, MESSAGES_OF_HOST_MAX, TELL_AGAIN,
     },
     twins::CONTROLLER,
 };
@@ -33,10 +33,32 @@ use crate::{
 pub(crate) struct Messages {
     /// Whom there is to tell.
     routes: Vec<Route>,
+    /// Whether more is taken than is there.
+    is_taking: bool,
     /// When the shell was last asked to tell a group.
     asked: BTreeMap<u64, MonoTime>,
     /// The causes of which people were told lately.
     known: BTreeMap<Cause, MonoTime>,
+    /// How long causes were known before that is kept by which people are told of them.
+    unsure: Vec<(Cause, Option<MonoTime>)>,
+}
+
+impl Messages {
+    /// All is kept by which people are told.
+    pub(crate) fn saved(&mut self) {
+        self.unsure.clear();
+    }
+
+    /// It is not: nobody was told of what was to be told, or asked to tell it.
+    pub(crate) fn not_saved(&mut self) {
+        self.asked.clear();
+        for (cause, before) in self.unsure.drain(..).rev() {
+            match before {
+                Some(told) => self.known.insert(cause, told),
+                None => self.known.remove(&cause),
+            };
+        }
+    }
 }
 
 impl FleetEngine {
@@ -44,39 +66,58 @@ impl FleetEngine {
     #[must_use]
     pub fn telling_by(mut self, routes: Vec<Route>) -> Self {
         self.messages.routes = routes;
+        self.messages.is_taking = true;
         self
     }
 
-    /// Whether there is anybody to tell.
+    /// The same engine, taking what hosts have to tell, or only telling what it has taken before.
+    #[must_use]
+    pub fn taking(mut self, is_taking: bool) -> Self {
+        self.messages.is_taking = is_taking;
+        self
+    }
+
+    /// Whether there is anybody to tell what hosts have to tell from now on.
     pub(crate) fn tells(&self) -> bool {
-        !self.messages.routes.is_empty()
+        self.messages.is_taking && !self.messages.routes.is_empty()
     }
 
     /// A host says something about a message.
     pub(crate) fn message_said(&mut self, id: SessionId, host: HostId, said: MessageSaid) {
         let news = match said {
-            MessageSaid::Offered(offered) => Some(match self.wants(id, host, &offered) {
-                true => MessageNews::Wanted(offered.key),
-                false => MessageNews::Declined(offered.key),
-            }),
+            MessageSaid::Offered(offered) => match self.wants(&offered) {
+                false => Some(MessageNews::Declined(offered.key)),
+                // Who hears nothing tells it, or offers it again.
+                true => self.can_take(id, host).then_some(MessageNews::Wanted(offered.key)),
+            },
             MessageSaid::Given(given) => self.given(id, host, given),
         };
         let message = |news| FleetEffect::Send { session: id, message: FromController::Message(news) };
         self.effects.extend(news.map(message));
     }
 
-    /// Whether a message would be taken that is offered. Nothing is promised by it: what is given may still be declined.
-    fn wants(&self, id: SessionId, host: HostId, offered: &MessageOffered) -> bool {
-        let is_stalled = self.sessions.get(&id).is_none_or(|session| session.is_stalled);
+    /// Whether a message would be told that is offered.
+    fn wants(&self, offered: &MessageOffered) -> bool {
         let MessageOffered { kind, target, severity, .. } = offered;
-        let is_wanted = self.messages.routes.iter().any(|route| causes::wants(route, *kind, target, *severity));
-        is_wanted && !is_stalled && self.saving.trouble.is_none() && !self.is_newer_twin(id) && self.has_room_for(host)
+        self.tells() && self.messages.routes.iter().any(|route| causes::wants(route, *kind, target, *severity))
     }
 
-    fn has_room_for(&self, host: HostId) -> bool {
+    /// Whether a message would be taken now. Nothing is promised by it: what is given may still be declined.
+    fn can_take(&self, id: SessionId, host: HostId) -> bool {
+        let is_stalled = self.sessions.get(&id).is_none_or(|session| session.is_stalled);
+        !is_stalled && self.saving.trouble.is_none() && !self.is_newer_twin(id) && self.has_room_for(host, 0)
+    }
+
+    /// Whether there is room for a message of so many bytes more.
+    fn has_room_for(&self, host: HostId, bytes: u64) -> bool {
         let first = MessageKey { dispatch: 0, incident: ansai_model::id::IncidentId(0), opened: WallTime(i64::MIN) };
-        let of_host = self.books.messages.range((host, first)..).take_while(|((of, _), _)| *of == host);
-        self.books.messages.len() < MESSAGES_MAX && of_host.count() < MESSAGES_OF_HOST_MAX
+        let of_host = || self.books.messages.range((host, first)..).take_while(|((of, _), _)| *of == host);
+        let bytes_of_all: u64 = self.books.messages.values().map(|message| message.bytes).sum();
+        let bytes_of_host: u64 = of_host().map(|(_, message)| message.bytes).sum();
+        self.books.messages.len() < MESSAGES_MAX
+            && of_host().count() < MESSAGES_OF_HOST_MAX
+            && bytes_of_all.saturating_add(bytes) <= MESSAGES_BYTES_MAX
+            && bytes_of_host.saturating_add(bytes) <= MESSAGES_OF_HOST_BYTES_MAX
     }
 
     /// A host has given a message away: it is kept, or, when it never was and there is no room or nobody to tell, the host's own
@@ -92,14 +133,15 @@ impl FleetEngine {
         if session.is_stalled {
             return None;
         }
-        if !self.tells() || !self.has_room_for(host) {
+        let bytes = MessageRecord::bytes_of(&given);
+        if !self.tells() || !self.has_room_for(host, bytes) {
             return Some(MessageNews::Declined(key));
         }
         let mut keys = before.cloned().unwrap_or_default();
         keys.push(key);
         keys.drain(..keys.len().saturating_sub(GIVEN_MAX));
         let name = self.books.hosts.get(&host)?.name.clone();
-        let record = MessageRecord { host, name, at: self.now.wall, message: given, group: None };
+        let record = MessageRecord { host, name, at: self.now.wall, bytes, message: given, group: None };
         self.put(Record::Message(record));
         self.put(Record::Taken(TakenRecord { host, keys }));
         Some(MessageNews::Taken(key))
@@ -107,8 +149,8 @@ impl FleetEngine {
 
     /// To be called once a second: what no more is gathered for is told, and what is not known to be told is asked for again.
     pub(crate) fn tell_messages(&mut self) {
-        // Who may be told again one day is waited for.
-        if !self.tells() {
+        // Who may be told again one day is waited for; that they wait is shown.
+        if self.messages.routes.is_empty() {
             return;
         }
         self.gather();
@@ -155,7 +197,8 @@ impl FleetEngine {
                 self.put(Record::Message(MessageRecord { group: Some(number), ..message }));
             }
             if self.messages.known.len() < KNOWN_CAUSES_MAX {
-                self.messages.known.insert(cause, now.mono);
+                let before = self.messages.known.insert(cause.clone(), now.mono);
+                self.messages.unsure.push((cause, before));
             }
         }
     }
@@ -194,6 +237,12 @@ impl FleetEngine {
             let incident = IncidentSummary { told: Some(CONTROLLER.into()), ..open };
             self.put(Record::Incident(HostIncident { host: Some(message.host), incident }));
         }
+    }
+
+    /// How many messages hosts have given away that nobody is told of, since there is nobody to tell.
+    #[must_use]
+    pub fn messages_for_nobody(&self) -> usize {
+        if self.messages.routes.is_empty() { self.books.messages.len() } else { 0 }
     }
 
     /// How many messages of hosts wait to be told.

@@ -106,6 +106,9 @@ impl FleetEngine {
     pub(crate) fn saved(&mut self, through: u64) {
         let is_waiting = self.saving.waiting.iter().any(|(number, _)| *number <= through);
         self.saving.waiting.retain(|(number, _)| *number > through);
+        if self.saving.waiting.is_empty() {
+            self.messages.saved();
+        }
         if is_waiting && self.saving.trouble.take().is_some() {
             if let Some((since, true)) = self.saving.since.take() {
                 let headline = "over: the controller keeps what it is told again".to_owned();
@@ -141,6 +144,7 @@ impl FleetEngine {
         self.says_otherwise.extend(self.sessions.values().map(|session| session.host));
         self.saving.again = self.now.mono.plus(SAVE_AGAIN);
         self.silent.not_saved();
+        self.messages.not_saved();
         self.tell_of_trouble(&why);
         self.saving.trouble = Some(why);
     }

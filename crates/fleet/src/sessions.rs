@@ -159,7 +159,8 @@ impl FleetEngine {
             );
         }
         if let Some((why, suggestion)) = self.objection_to_session(&session, hello) {
-            self.effects.push(closing(id, &why, suggestion));
+            let is_removed = !self.books.is_member(session.host, &session.serial);
+            self.effects.push(closing(id, &why, suggestion, is_removed));
             return;
         }
         let Some(record) = self.books.hosts.get(&session.host) else { return };
@@ -301,7 +302,7 @@ impl FleetEngine {
 
     /// Closes a connection; the shell says that it is gone afterwards.
     pub(crate) fn close(&mut self, id: SessionId, why: &str, suggestion: &'static str) {
-        self.effects.push(closing(id, &why.into(), suggestion));
+        self.effects.push(closing(id, &why.into(), suggestion, false));
         self.disconnected(id);
     }
 
@@ -351,7 +352,8 @@ impl FleetEngine {
     }
 }
 
-fn closing(session: SessionId, why: &Text, suggestion: &'static str) -> FleetEffect {
-    let message = FromController::Closing { why: why.clone(), suggestion: suggestion.into(), again_after_ms: None };
+fn closing(session: SessionId, why: &Text, suggestion: &'static str, is_removed: bool) -> FleetEffect {
+    let (why, suggestion) = (why.clone(), suggestion.into());
+    let message = FromController::Closing { why, suggestion, again_after_ms: None, is_removed };
     FleetEffect::Close { session, message }
 }

@@ -106,8 +106,9 @@ impl Caller {
                 Some(_) => Ok((link, welcome)),
                 None => Err(Trouble::Version { oldest: welcome.version, newest: welcome.version }),
             },
-            FromController::Closing { why, suggestion, again_after_ms } => {
-                Err(Trouble::Closing { why, suggestion, again_after: again_after_ms.map(Duration::from_millis) })
+            FromController::Closing { why, suggestion, again_after_ms, is_removed } => {
+                let again_after = again_after_ms.map(Duration::from_millis);
+                Err(Trouble::Closing { why, suggestion, again_after, is_removed })
             }
             _ => Err(Trouble::NoMessage("the controller speaks before it says welcome".into())),
         }

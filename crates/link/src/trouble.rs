@@ -97,6 +97,8 @@ pub enum Trouble {
         suggestion: Text,
         /// How long to stay away.
         again_after: Option<Duration>,
+        /// Whether we are no member any more.
+        is_removed: bool,
     },
     /// No version of the link is spoken by both.
     #[error("the other side speaks versions {oldest} to {newest} of the link, and we speak none of them")]
@@ -173,6 +175,12 @@ impl Trouble {
             Self::Settings(_) => "look at the files of this identity, or join the controller again with a token",
         };
         todo.into()
+    }
+
+    /// Whether the other side says that we are no member any more.
+    #[must_use]
+    pub fn is_removal(&self) -> bool {
+        matches!(self, Self::Closing { is_removed: true, .. })
     }
 
     /// How long the other side wants us to stay away.

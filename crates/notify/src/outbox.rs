@@ -27,12 +27,14 @@ pub mod duty;
 mod handing;
 mod kept;
 pub mod plan;
+mod unrouted;
 mod worker;
 
 use duty::{Duties, Duty};
 pub use handing::{Fate, MESSAGE_BYTES_MAX};
 use kept::{Kept, Stored};
 use plan::{MESSAGES_MAX, Queued, RouteState, is_dispensable};
+use unrouted::Unrouted;
 pub use worker::run;
 
 /// Why a message was not queued.
@@ -224,6 +226,7 @@ struct State {
     routes: BTreeMap<RouteId, Route>,
     route_states: BTreeMap<RouteId, RouteState>,
     duties: Duties,
+    unrouted: Unrouted,
 }
 
 impl fmt::Debug for Outbox {
@@ -252,6 +255,7 @@ impl Outbox {
             routes: by_id(routes),
             route_states: BTreeMap::new(),
             duties,
+            unrouted: Unrouted::default(),
         };
         state.settle_duties();
         let (changed, to_say) = (Notify::new(), Notify::new());
@@ -265,7 +269,8 @@ impl Outbox {
         self.shared.changed.notify_one();
     }
 
-    /// Queues a notice once for each of its routes; durable when this returns. The same `dispatch` put again counts
+    /// Queues a notice once for each of its routes, or, without any, for the controller that the host may have; durable when this
+    /// returns. The same `dispatch` put again counts
     /// once; a newer one of the same kind about the same incident takes the place of one that still waits.
     ///
     /// # Errors
@@ -306,6 +311,9 @@ fn by_id(routes: &[Route]) -> BTreeMap<RouteId, Route> {
 
 impl State {
     fn put(&mut self, dispatch: u64, notice: &Notice, dropped: &mut Vec<Delivery>) -> Result<(), PutError> {
+        if notice.routes.is_empty() {
+            return self.put_unrouted(dispatch, notice);
+        }
         // Before anything of it is queued, so that no route is sent while another is offered.
         let offered = self.is_to_be_offered(dispatch, notice);
         let put = self.put_on_routes(dispatch, notice, dropped);
@@ -314,6 +322,8 @@ impl State {
             // What is not kept whole is nobody else's.
             (Some(_), Err(_)) | (None, _) => {}
         }
+        // A message that is given and of which a file was lost is queued anew, and is another's to send all the same.
+        self.settle_duties();
         put
     }
 

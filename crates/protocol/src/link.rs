@@ -228,6 +228,9 @@ pub enum FromController {
         /// When the host may come again, in milliseconds from now; nothing as soon as it likes, with jitter.
         #[serde(default)]
         again_after_ms: Option<u64>,
+        /// Whether the host, by the identity that it shows, is no member any more: what it gave is answered to nobody.
+        #[serde(default)]
+        is_removed: bool,
     },
     /// The configuration that the fleet has for the host, below its own. One that is older than what it has, or that the
     /// controller's CA has not signed, is never taken.

@@ -42,6 +42,9 @@ pub struct FleetStatus {
     pub uptime_seconds: u64,
     /// Why nothing new is kept, when it is so: nothing is said to hosts then that depends on it.
     pub store_error: Option<Text>,
+    /// How many messages hosts have given to be told of which nobody is told: no route is left at the controller.
+    #[serde(default)]
+    pub untold: usize,
     /// How many hosts wait for a person.
     pub pending: usize,
     /// How many hosts are expected by name and have not joined.

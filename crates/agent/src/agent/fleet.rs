@@ -22,6 +22,7 @@ use crate::{
         feed::Item,
         line::Line,
         membership::{Folder, Joined},
+        messages::member,
         telling::Telling,
     },
 };
@@ -126,6 +127,10 @@ impl Agent {
                 let before = before.and_then(|before| before.joined);
                 if joined.as_ref().is_some_and(|joined| self.has_left(before.as_ref(), joined)) {
                     self.shell.step(Input::LeftController);
+                }
+                if let Some(Joined { controller, host, .. }) = &joined {
+                    // Whoever leaves and joins within a second is another member, or another controller's.
+                    self.shell.outbox().belongs_to(Some(&member(*controller, *host)));
                 }
                 self.link(stamp, joined);
             }

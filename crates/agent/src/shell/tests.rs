@@ -238,6 +238,17 @@ async fn on_a_full_disk_it_observes_says_so_does_nothing_and_goes_on_when_there_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_host_without_a_route_keeps_what_it_would_tell_for_its_controller() {
+    let mut small = Small::new();
+    small.goes_on(seconds(1)).await;
+    small.crash();
+    small.goes_on(seconds(60)).await;
+    assert_eq!((small.health(), small.shell.outbox().len()), (Health::Healthy, 1));
+    small.shell.outbox().belongs_to(None);
+    assert!(small.shell.outbox().is_empty(), "it has none");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_that_never_ends_is_unknown_and_none_pile_up() {
     let stuck = |fake| Watched {
         fake,

@@ -10,10 +10,8 @@ use ansai_link::{
 };
 use ansai_model::{
     fleet::{Acknowledged, RestraintSet},
-    id::{CheckId, IncidentId, RouteId, TargetId},
+    id::{CheckId, IncidentId, TargetId},
     incident::Phase,
-    message::{MessageKey, MessageNews, MessageSaid},
-    notify::{Notice, NoticeKind},
     report::Report,
     time::{MonoTime, Now},
 };
@@ -368,6 +366,7 @@ async fn why_there_is_no_link_is_told_and_no_identity_is_given_up() {
         why: "this host was removed".into(),
         suggestion: "join again".into(),
         again_after_ms: Some(1),
+        is_removed: false,
     };
     arrived.link.send(&closing).await.unwrap();
     arrived.link.close().await;
@@ -446,54 +445,4 @@ async fn a_configuration_is_offered_to_the_loop_when_it_is_good_and_refused_with
     world.stops().await;
 }
 
-/// The next that is said of a message.
-async fn of_a_message(link: &mut Link) -> MessageSaid {
-    loop {
-        if let FromHost::Message(said) = timeout(LONG, link.receive()).await.expect("said").unwrap() {
-            return said;
-        }
-    }
-}
-
-#[tokio::test]
-async fn messages_are_handed_to_a_controller_that_sends_any_and_given_again_until_they_are_taken() {
-    let world = joined(1).await;
-    let routes = vec![RouteId::new("desk").unwrap()];
-    let put = |dispatch: u64| {
-        let report = report(dispatch);
-        let key = MessageKey { dispatch, incident: report.incident, opened: report.opened.wall };
-        // A busy machine must not make it late.
-        let at = clock().now().plus(Duration::from_secs(3_600));
-        let notice = Notice { at, kind: NoticeKind::Escalated, routes: routes.clone(), report, hosts: None };
-        world.outbox.put(dispatch, &notice).unwrap();
-        key
-    };
-    let (mut link, _) = world.linked_to(VERSION, None, true).await;
-    while !world.outbox.has_taker() {
-        tokio::task::yield_now().await;
-    }
-    let key = put(1);
-    let MessageSaid::Offered(offered) = of_a_message(&mut link).await else { panic!("not offered") };
-    assert_eq!((offered.key, offered.kind), (key, NoticeKind::Escalated));
-    link.send(&FromController::Message(MessageNews::Wanted(key))).await.unwrap();
-    let MessageSaid::Given(given) = of_a_message(&mut link).await else { panic!("not given") };
-    assert_eq!((given.key, given.report.incident), (key, IncidentId(1)));
-    drop(link);
-    let (mut link, _) = world.linked_to(VERSION, None, true).await;
-    let MessageSaid::Given(given) = of_a_message(&mut link).await else { panic!("not given again") };
-    assert_eq!(given.key, key);
-    link.send(&FromController::Message(MessageNews::Taken(key))).await.unwrap();
-    while !world.outbox.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    // One of an older version, or without anybody to tell, is offered nothing.
-    for (version, tells) in [(2, true), (VERSION, false)] {
-        drop(link);
-        (link, _) = world.linked_to(version, None, tells).await;
-        while world.line.view().connected_since_ms.is_none_or(|_| world.outbox.has_taker()) {
-            tokio::task::yield_now().await;
-        }
-        put(u64::from(version) + 10);
-        assert!(!world.outbox.has_taker());
-    }
-}
+mod messages;

@@ -316,6 +316,10 @@ fn running(paths: &Paths) -> Look {
         Ok(FleetStatus { store_error: Some(why), .. }) => {
             Look::wrong(what, why.to_string(), "make room on the filesystem of its store; agents go on by themselves")
         }
+        Ok(FleetStatus { untold: 1.., .. }) => {
+            let why = "hosts have given it messages to tell people, and it has nobody to tell";
+            Look::wrong(what, why, "write `notify:` into its file, then: systemctl restart ansai-controller")
+        }
         Ok(status) => {
             let up = status.hosts.iter().filter(|host| host.is_connected).count();
             let expected = match status.expected {

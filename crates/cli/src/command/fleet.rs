@@ -299,6 +299,12 @@ fn picture(status: &FleetStatus, now_ms: i64) -> show::Page {
     if let Some(why) = &status.store_error {
         head.push(format!("NOTHING NEW IS KEPT: {why}"));
     }
+    if status.untold > 0 {
+        let messages = show::count(status.untold, "message");
+        head.push(format!(
+            "NOBODY IS TOLD of {messages} that hosts gave to this controller; `ansai controller doctor` helps"
+        ));
+    }
     let zone = &show::terminal().zone;
     let own = status.own.iter().map(|own| (show::moment_in_row(own.opened_ms, now_ms, zone), own));
     head.extend(own.map(|(since, own)| format!("{} (since {since}){}", own.headline, seen_to(own))));
@@ -423,6 +429,7 @@ mod tests {
             epoch: 1,
             uptime_seconds: 5,
             store_error: Some("its filesystem is full".into()),
+            untold: 1,
             pending: 2,
             expected: 3,
             own: Vec::new(),
@@ -433,9 +440,10 @@ mod tests {
         let text = picture(&status, 0).to_string();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "NOTHING NEW IS KEPT: its filesystem is full");
-        assert!(lines[1].starts_with("HOLD on all targets"), "{text}");
+        assert!(lines[1].starts_with("NOBODY IS TOLD of 1 message that hosts gave"), "{text}");
+        assert!(lines[2].starts_with("HOLD on all targets"), "{text}");
         let expected = "0 hosts: 0 connected, 0 with something failing; 2 to be accepted (`ansai hosts list`); \
                         3 expected and not joined (`ansai hosts list`)";
-        assert_eq!(lines[2], expected);
+        assert_eq!(lines[3], expected);
     }
 }

@@ -205,7 +205,7 @@ impl Agent {
                 self.tally.obeys();
             }
             FromController::Closing { why, suggestion, .. } => {
-                return Err(Trouble::Closing { why, suggestion, again_after: None });
+                return Err(Trouble::Closing { why, suggestion, again_after: None, is_removed: false });
             }
             FromController::Beat { .. }
             | FromController::Order { .. }

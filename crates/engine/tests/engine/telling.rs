@@ -25,6 +25,19 @@ fn what_was_healed_is_quiet_unless_a_route_asks_for_it() {
 }
 
 #[test]
+fn what_only_wants_a_route_may_be_told_by_a_controller() {
+    let routeless = changed("notify: {mail: {to: a@example.com, smtp: \"smtp://127.0.0.1:25\"}}\n", "");
+    let unrouted = |host: &Host| host.dispatches.iter().map(|dispatch| dispatch.is_unrouted).collect::<Vec<_>>();
+    let mut host = Host::new(&routeless).actions_end(succeeded());
+    host.fails("app.service#unit");
+    host.pass(secs(86_400));
+    assert_eq!((host.told(), unrouted(&host)), (vec!["Escalated to nobody: no route wants it".into()], vec![true]));
+    let mut host = Host::plain().mended_by("restart");
+    healed(&mut host);
+    assert_eq!(unrouted(&host), [false], "a route of its own does not want it");
+}
+
+#[test]
 fn what_is_healed_too_often_is_loud() {
     let mut host = Host::plain().mended_by("restart");
     for _ in 0..4 {

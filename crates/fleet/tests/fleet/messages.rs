@@ -1,7 +1,11 @@
 //! Messages that hosts have given to the controller: taken only when there is somebody to tell and it can be kept, told once for one
 //! cause whatever breaks, and the host's own again only when they never were the controller's.
 
-use ansai_fleet::{FleetInput, limits::MESSAGES_OF_HOST_MAX};
+use ansai_fleet::{
+    FleetInput,
+    input::{Came, SessionId},
+    limits::{MESSAGES_BYTES_MAX, MESSAGES_OF_HOST_MAX},
+};
 use ansai_model::{
     id::{CheckId, IncidentId, RouteId, RuleId},
     incident::Phase,
@@ -16,7 +20,7 @@ use ansai_model::{
 use ansai_protocol::{
     link::{FromController, FromHost, RestraintsAt, VERSION},
     operation::FleetOperation,
-    record::Record,
+    record::{IdentityRecord, MessageRecord, Record},
 };
 
 use super::paper::{Paper, secs, target};
@@ -306,7 +310,7 @@ fn while_nothing_can_be_kept_nothing_is_wanted_and_what_is_given_waits() {
     fleet.disk_is_full = true;
     assert_eq!(fleet.gives(1, &message(1, "down")), None, "it is not kept");
     assert_eq!(fleet.closed.len(), 1, "the host comes again");
-    assert_eq!(fleet.offers(2, &message(5, "down")), declined(5));
+    assert_eq!(fleet.offers(2, &message(5, "down")), None, "the host tells it, or offers it again");
     assert_eq!(fleet.gives(2, &message(6, "down")), None);
     fleet.seconds(30);
     assert!(fleet.told_for_hosts.is_empty() && fleet.waits() == 0);
@@ -333,10 +337,52 @@ fn there_is_a_bound_and_what_is_beyond_it_is_the_hosts_own() {
     let mut fleet = Paper::telling(&WEB);
     let most = MESSAGES_OF_HOST_MAX as u64;
     (1..=most).for_each(|dispatch| assert_eq!(fleet.gives(1, &message(dispatch, "down")), taken(dispatch)));
-    assert_eq!(fleet.offers(1, &message(most + 1, "down")), declined(most + 1));
+    assert_eq!(fleet.offers(1, &message(most + 1, "down")), None);
     assert_eq!(fleet.gives(1, &message(most + 1, "down")), declined(most + 1));
     assert_eq!(fleet.gives(1, &message(most, "down")), taken(most), "it is kept");
     assert_eq!(fleet.offers(2, &message(1, "down")), wanted(1));
+}
+
+/// A message with so many kilobytes of advice.
+fn long(dispatch: u64, kilobytes: usize) -> MessageGiven {
+    let mut message = message(dispatch, "down");
+    message.report.advice = vec!["x".repeat(1_024).into(); kilobytes];
+    message
+}
+
+#[test]
+fn the_bytes_of_what_waits_are_bounded_for_a_host_and_for_all() {
+    let mut fleet = Paper::telling(&WEB);
+    for dispatch in 1..=4 {
+        assert_eq!(fleet.gives(1, &long(dispatch, 240)), taken(dispatch));
+    }
+    assert_eq!(fleet.gives(1, &long(5, 240)), declined(5));
+    assert_eq!(fleet.gives(1, &long(6, 1)), taken(6));
+    assert_eq!(fleet.gives(2, &long(5, 240)), taken(5));
+    let waiting: u64 = fleet.replayed().messages.values().map(|message| message.bytes).sum();
+    assert!((5 * 240 * 1_024..6 * 240 * 1_024).contains(&waiting), "{waiting}");
+
+    let names: Vec<String> = (0..40).map(|number| format!("web-{number:02}")).collect();
+    let hosts: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "web")).collect();
+    let mut fleet = Paper::telling(&hosts);
+    let taken =
+        (1..=40).filter(|host| fleet.gives(*host, &long(1, 1_000)).is_some_and(|news| news == taken(1).unwrap()));
+    assert_eq!(taken.count() as u64, MESSAGES_BYTES_MAX / MessageRecord::bytes_of(&long(1, 1_000)));
+}
+
+#[test]
+fn a_host_that_is_removed_hears_that_it_is_none_any_more() {
+    let mut fleet = Paper::telling(&WEB);
+    let (identity, hello) = (fleet.identity(1), Box::new(fleet.hello(1, RestraintsAt::default())));
+    fleet.operates(FleetOperation::Remove { host: "web-01".into() });
+    let before = fleet.removals.len();
+    let IdentityRecord { host, serial, .. } = identity;
+    let came = Came { host, serial, address: "10.0.0.1".into(), is_expired: false, is_beside: false };
+    fleet.step(FleetInput::Connected { session: SessionId(9), came, hello });
+    assert_eq!(fleet.removals[before..], [true]);
+    // Whoever comes too often is still a member.
+    (20..40).for_each(|session| fleet.is_there(session, 2));
+    assert!(fleet.removals[before + 1..].contains(&false) && !fleet.removals[before + 1..].contains(&true));
 }
 
 #[test]
@@ -360,11 +406,42 @@ fn a_controller_that_has_nobody_to_tell_any_more_keeps_what_it_has_until_it_has(
     assert_eq!(fleet.gives(9, &message(2, "down")), declined(2));
     fleet.seconds(60);
     assert!(fleet.told_for_hosts.is_empty());
+    assert_eq!(fleet.engine.messages_for_nobody(), 1, "it is shown");
     // None that wants just this is better than nobody.
     fleet.routes = vec![Route { scope: Scope::Matching(vec!["postgresql*".into()]), ..routes[0].clone() }];
     fleet.is_killed();
     fleet.seconds(60);
     assert_eq!((fleet.notices().len(), fleet.waits()), (1, 0));
+}
+
+#[test]
+fn a_controller_that_takes_no_more_tells_what_it_has() {
+    let mut fleet = Paper::telling(&WEB);
+    fleet.gives(1, &message(1, "down"));
+    fleet.is_killed();
+    fleet.engine = fleet.engine.clone().taking(false);
+    fleet.is_there(9, 1);
+    let is_told = |said: &FromController| matches!(said, FromController::Welcome(welcome) if welcome.tells);
+    assert!(!fleet.sent.iter().any(|(_, said)| is_told(said)));
+    assert_eq!(fleet.offers(9, &message(2, "down")), declined(2));
+    assert_eq!((fleet.gives(9, &message(2, "down")), fleet.gives(9, &message(1, "down"))), (declined(2), taken(1)));
+    fleet.seconds(5);
+    assert_eq!((fleet.notices().len(), fleet.waits(), fleet.engine.messages_for_nobody()), (1, 0, 0));
+}
+
+#[test]
+fn nobody_knows_of_a_cause_of_which_it_could_not_be_kept_that_people_are_told() {
+    let mut fleet = Paper::telling(&WEB);
+    fleet.gives(1, &message(1, "down"));
+    // The disk fills up just before they are gathered.
+    fleet.seconds(1);
+    fleet.disk_is_full = true;
+    fleet.seconds(4);
+    assert!(fleet.told_for_hosts.is_empty());
+    fleet.disk_is_full = false;
+    // As soon as it can be kept again, and not half a minute later, as what people know of.
+    fleet.seconds(10);
+    assert_eq!(fleet.notices().len(), 1);
 }
 
 #[test]

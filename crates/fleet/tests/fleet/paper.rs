@@ -94,6 +94,8 @@ pub(crate) struct Paper {
     pub(crate) told: Vec<FleetNotice>,
     /// What was told for hosts, in one number each; whether the outbox says that it has it.
     pub(crate) told_for_hosts: Vec<(u64, Notice)>,
+    /// Of each connection that was closed, whether its host was told that it is no member.
+    pub(crate) removals: Vec<bool>,
     pub(crate) outbox_answers: bool,
     /// Whom there is to tell when the controller starts anew.
     pub(crate) routes: Vec<Route>,
@@ -120,6 +122,7 @@ impl Paper {
             joined: Vec::new(),
             told: Vec::new(),
             told_for_hosts: Vec::new(),
+            removals: Vec::new(),
             outbox_answers: true,
             routes: Vec::new(),
             requests: 0,
@@ -179,7 +182,8 @@ impl Paper {
             FleetEffect::Send { session, message } => self.sent.push((session.0, message)),
             FleetEffect::Configure { session, bundle } => self.given.push((session.0, *bundle)),
             FleetEffect::Close { session, message } => {
-                let FromController::Closing { why, .. } = message else { panic!("{message:?}") };
+                let FromController::Closing { why, is_removed, .. } = message else { panic!("{message:?}") };
+                self.removals.push(is_removed);
                 self.closed.push((session.0, why.to_string()));
             }
             FleetEffect::Issue { to, host, .. } => {

@@ -139,7 +139,7 @@ async fn a_revoked_host_hears_why_it_is_not_taken_in() {
         let (why, suggestion) = ("this host was removed".into(), "join again".into());
         arrived
             .link
-            .send(&FromController::Closing { why, suggestion, again_after_ms: Some(60_000) })
+            .send(&FromController::Closing { why, suggestion, again_after_ms: Some(60_000), is_removed: false })
             .await
             .expect("sent");
         arrived.link.close().await;

@@ -2,8 +2,9 @@
 //! what it says on the disk, the link carries what it says, and the simulator plays both.
 //!
 //! A message is the host's own until the controller has said that it wants it and the host has it on its disk as given; from then
-//! on it is never the host's, and it is given again on each link until the controller says that it has it. So at each moment one
-//! side has the duty, whatever breaks, and what is given twice is known to the controller by its key.
+//! on it is not the host's, and it is given again on each link until the controller says that it has it, or that it never had it. So
+//! at each moment one side has the duty, whatever breaks, and what is given twice is known to the controller by its key. Where
+//! nobody can answer any more, since the host is no longer that member of that controller, it takes back what it gave.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,22 +22,33 @@ use serde::{Deserialize, Serialize};
 /// controller's, which waits for other hosts.
 pub const OFFER_WAIT: Duration = Duration::from_secs(2);
 
+/// As whom this host is a member of which controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// The controller, by its id.
+    pub controller: Text,
+    /// The host, by its id there.
+    pub host: Text,
+}
+
 /// A message that is the host's no more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Given {
     /// Which one.
     pub key: MessageKey,
-    /// The controller that it was given to, by its id.
-    pub to: Text,
+    /// The controller that it was given to, and by whom.
+    pub by: Member,
 }
 
-/// A link to a controller that sends messages to people.
+/// A link to a controller that knows of messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taker {
-    /// The controller, by its id.
-    pub controller: Text,
-    /// Which link: what is said on one is answered on no other.
+    /// To which controller, as whom.
+    pub member: Member,
+    /// Which link: what is said on one is answered on no other, and a later one has a higher number.
     pub session: u64,
+    /// Whether it sends any: else nothing is offered, and what was given is given again, so that it says whether it has it.
+    pub tells: bool,
 }
 
 /// Who is to send a message.
@@ -68,6 +80,8 @@ pub struct Duties {
     /// As they are on the disk, oldest first.
     given: Vec<Given>,
     says: VecDeque<Say>,
+    /// The newest link that was up.
+    newest: u64,
 }
 
 impl Duties {
@@ -77,26 +91,39 @@ impl Duties {
         Self { given, ..Self::default() }
     }
 
+    /// Whether a link is older than one that was up since.
+    #[must_use]
+    pub fn is_outdated(&self, taker: &Taker) -> bool {
+        taker.session < self.newest
+    }
+
     /// A link is up, or none any more. What was offered is the host's own again, what was given is given again.
     pub fn link(&mut self, taker: Option<Taker>) {
         self.offered.clear();
         self.says.clear();
         if let Some(taker) = &taker {
-            let own = self.given.iter().filter(|given| given.to == taker.controller);
+            self.newest = taker.session;
+            let own = self.given.iter().filter(|given| given.by == taker.member);
             self.says.extend(own.map(|given| Say::Give(given.key)));
         }
         self.taker = taker;
     }
 
-    /// The controller to which messages are offered now.
+    /// The controller on whose link messages are given now.
     #[must_use]
     pub fn taker(&self) -> Option<&Taker> {
         self.taker.as_ref()
     }
 
+    /// Whether messages are offered now.
+    #[must_use]
+    pub fn are_offered(&self) -> bool {
+        self.taker.as_ref().is_some_and(|taker| taker.tells)
+    }
+
     /// A message that was decided at `at`: whether it is offered, or the host's own at once.
     pub fn offer(&mut self, key: MessageKey, at: MonoTime) -> bool {
-        if self.taker.is_none() || self.given.len() + self.offered.len() >= GIVEN_MAX {
+        if !self.are_offered() || self.given.len() + self.offered.len() >= GIVEN_MAX {
             return false;
         }
         self.offered.insert(key, at.plus(OFFER_WAIT));
@@ -131,7 +158,7 @@ impl Duties {
     /// The controller that a message was given to.
     #[must_use]
     pub fn given_to(&self, key: MessageKey) -> Option<&Text> {
-        self.given.iter().find(|given| given.key == key).map(|given| &given.to)
+        self.given.iter().find(|given| given.key == key).map(|given| &given.by.controller)
     }
 
     /// The controller wants a message: what is to be on the disk before it is given; nothing when it comes too late, and the message
@@ -140,7 +167,7 @@ impl Duties {
     pub fn wanted(&self, session: u64, key: MessageKey, now: MonoTime) -> Option<Vec<Given>> {
         let taker = self.taker.as_ref().filter(|taker| taker.session == session)?;
         self.offered.get(&key).filter(|until| now < **until)?;
-        let given = Given { key, to: taker.controller.clone() };
+        let given = Given { key, by: taker.member.clone() };
         Some(self.given.iter().cloned().chain([given]).collect())
     }
 
@@ -161,15 +188,22 @@ impl Duties {
     #[must_use]
     pub fn without(&self, session: u64, key: MessageKey) -> Option<Vec<Given>> {
         let taker = self.taker.as_ref().filter(|taker| taker.session == session)?;
-        self.given.iter().find(|given| given.key == key && given.to == taker.controller)?;
+        self.given.iter().find(|given| given.key == key && given.by == taker.member)?;
         Some(self.given.iter().filter(|given| given.key != key).cloned().collect())
     }
 
-    /// What is to be on the disk when this host is the member of `controller`, or of none: what was given to another one is the
-    /// host's own again, for nobody asks that one any more. Nothing when that changes nothing.
+    /// What is to be on the disk when this host is this member, or nobody's: what was given by another one is the host's own
+    /// again, for nobody asks about that any more. Nothing when that changes nothing.
     #[must_use]
-    pub fn belonging_to(&self, controller: Option<&Text>) -> Option<Vec<Given>> {
-        let kept: Vec<Given> = self.given.iter().filter(|given| Some(&given.to) == controller).cloned().collect();
+    pub fn belonging_to(&self, member: Option<&Member>) -> Option<Vec<Given>> {
+        let kept: Vec<Given> = self.given.iter().filter(|given| Some(&given.by) == member).cloned().collect();
+        (kept.len() < self.given.len()).then_some(kept)
+    }
+
+    /// What is to be on the disk when what this member gave is the host's own again. Nothing when that changes nothing.
+    #[must_use]
+    pub fn without_those_by(&self, member: &Member) -> Option<Vec<Given>> {
+        let kept: Vec<Given> = self.given.iter().filter(|given| given.by != *member).cloned().collect();
         (kept.len() < self.given.len()).then_some(kept)
     }
 
@@ -188,6 +222,11 @@ impl Duties {
     #[must_use]
     pub fn has_says(&self, session: u64) -> bool {
         !self.says.is_empty() && self.taker.as_ref().is_some_and(|taker| taker.session == session)
+    }
+
+    /// What could not be said is said when it is asked for again.
+    pub fn says_again(&mut self, say: Say) {
+        self.says.push_back(say);
     }
 
     /// What is to be said on a link, once, in order.
@@ -218,8 +257,12 @@ mod tests {
         MonoTime::default().plus(Duration::from_millis(ms))
     }
 
+    fn member(controller: &str, host: &str) -> Member {
+        Member { controller: controller.into(), host: host.into() }
+    }
+
     fn taker(session: u64) -> Option<Taker> {
-        Some(Taker { controller: "c".into(), session })
+        Some(Taker { member: member("c", "h"), session, tells: true })
     }
 
     fn linked() -> Duties {
@@ -256,7 +299,7 @@ mod tests {
         // The link breaks, and the agent starts anew: it is given again, on each link, to that controller only.
         let mut duties = Duties::new(written);
         assert_eq!(duties.of(key(1)), Duty::Given);
-        duties.link(Some(Taker { controller: "another".into(), session: 2 }));
+        duties.link(Some(Taker { member: member("another", "h"), session: 2, tells: true }));
         assert_eq!(duties.says(2), []);
         assert_eq!(duties.without(2, key(1)), None, "another cannot have it");
         for session in 3..6 {
@@ -297,11 +340,25 @@ mod tests {
     fn what_was_given_to_a_controller_that_the_host_has_left_is_its_own_again() {
         let mut duties = linked();
         give(&mut duties, 1);
-        assert_eq!(duties.belonging_to(Some(&"c".into())), None);
-        assert_eq!(duties.belonging_to(Some(&"d".into())), Some(vec![]));
+        assert_eq!(duties.belonging_to(Some(&member("c", "h"))), None);
+        assert_eq!(duties.belonging_to(Some(&member("d", "h"))), Some(vec![]));
+        assert_eq!(duties.belonging_to(Some(&member("c", "as another"))), Some(vec![]));
         let none = duties.belonging_to(None).expect("it has left");
         duties.are_written(none);
         assert_eq!(duties.of(key(1)), Duty::Own);
+    }
+
+    #[test]
+    fn to_a_controller_that_tells_no_more_nothing_is_offered_and_what_was_given_is_given_again() {
+        let mut duties = linked();
+        give(&mut duties, 1);
+        duties.link(Some(Taker { tells: false, ..taker(2).expect("one") }));
+        assert!(!duties.offer(key(2), at(0)) && !duties.are_offered());
+        assert_eq!(duties.says(2), [Say::Give(key(1))]);
+        let written = duties.without(2, key(1)).expect("it may decline");
+        duties.are_written(written);
+        assert_eq!(duties.of(key(1)), Duty::Own);
+        assert!(duties.is_outdated(&taker(1).expect("one")) && !duties.is_outdated(&taker(3).expect("one")));
     }
 
     #[test]

@@ -5,14 +5,16 @@ use ansai_model::{
     id::{IncidentId, RouteId},
     message::{MessageGiven, MessageKey, MessageNews, MessageOffered, MessageSaid},
     notify::Notice,
+    report::Report,
     text::Text,
     time::{MonoTime, WallTime},
 };
 
 use super::{
     Duty, Outbox, State,
-    duty::{Say, Taker},
-    kept::Stored,
+    duty::{Given, Member, Say, Taker},
+    kept::DoneKey,
+    plan::Queued,
 };
 
 /// Largest report that is handed to a controller, as JSON: a larger one is sent by the host itself. A frame of the link has four
@@ -33,7 +35,8 @@ pub enum Fate {
 }
 
 impl Outbox {
-    /// A link is up, to a controller that sends messages to people or to one that does not. It may write a file.
+    /// A link is up, to a controller that knows of messages or to one that does not. It may write a file. One that comes to this
+    /// late, when a newer one is up, changes nothing.
     pub fn link(&self, taker: Option<Taker>) {
         self.lock().link(taker);
         self.shared.changed.notify_one();
@@ -50,15 +53,23 @@ impl Outbox {
         self.shared.changed.notify_one();
     }
 
-    /// The host is the member of this controller, or of none: what was given to another is its own again.
-    pub fn belongs_to(&self, controller: Option<&Text>) {
+    /// The host is this member of a controller, or nobody's, or of a controller that does not know of messages: what was given by
+    /// another member is its own again. It may write a file.
+    pub fn belongs_to(&self, member: Option<&Member>) {
         let mut state = self.lock();
         // It is asked each second on a host without a controller, and wakes nobody then.
-        if state.duties.given().is_empty() {
+        if !state.is_changed_by(member) {
             return;
         }
-        state.belongs_to(controller);
+        state.belongs_to(member);
         drop(state);
+        self.shared.changed.notify_one();
+    }
+
+    /// The controller knows this member no more, or nothing of messages: what was given by it is the host's own again. It may write
+    /// a file.
+    pub fn take_back(&self, member: &Member) {
+        self.lock().take_back(member);
         self.shared.changed.notify_one();
     }
 
@@ -70,7 +81,7 @@ impl Outbox {
     /// Whether messages are offered to a controller now.
     #[must_use]
     pub fn has_taker(&self) -> bool {
-        self.lock().duties.taker().is_some()
+        self.lock().duties.are_offered()
     }
 
     /// Whether something is to be said on this link.
@@ -105,12 +116,14 @@ impl State {
     pub(super) fn is_to_be_offered(&self, dispatch: u64, notice: &Notice) -> Option<MessageKey> {
         let report = &notice.report;
         let key = MessageKey { dispatch, incident: report.incident, opened: report.opened.wall };
-        if dispatch == 0 || self.duties.taker().is_none() || self.queued.values().any(|queued| queued.key() == key) {
-            return None;
-        }
+        let may_be = dispatch != 0 && self.duties.are_offered();
+        (may_be && !self.is_known(key) && !is_large(report)).then_some(key)
+    }
+
+    /// Whether a message waits, or is done.
+    pub(super) fn is_known(&self, key: MessageKey) -> bool {
         let is_of_it = |done: MessageKey| done == key;
-        let is_large = || serde_json::to_vec(report).is_ok_and(|bytes| bytes.len() > MESSAGE_BYTES_MAX);
-        (self.kept.done_of(is_of_it).is_empty() && !is_large()).then_some(key)
+        self.queued.values().any(|queued| queued.key() == key) || !self.kept.done_of(is_of_it).is_empty()
     }
 
     pub(super) fn offer(&mut self, key: MessageKey, at: MonoTime) {
@@ -122,24 +135,41 @@ impl State {
     /// What another is to send is not sent here.
     pub(super) fn settle_duties(&mut self) {
         let Self { duties, queued, .. } = self;
-        queued.values_mut().for_each(|queued| queued.is_elsewhere = duties.of(queued.key()) != Duty::Own);
+        let is_elsewhere = |queued: &Queued| queued.is_unrouted || duties.of(queued.key()) != Duty::Own;
+        queued.values_mut().for_each(|queued| queued.is_elsewhere = is_elsewhere(queued));
     }
 
     fn link(&mut self, taker: Option<Taker>) {
+        if taker.as_ref().is_some_and(|taker| self.duties.is_outdated(taker)) {
+            return;
+        }
         if let Some(taker) = &taker {
-            self.belongs_to(Some(&taker.controller));
+            self.belongs_to(Some(&taker.member));
         }
         self.duties.link(taker);
+        self.unrouted_link();
         self.settle_duties();
     }
 
-    fn belongs_to(&mut self, controller: Option<&Text>) {
-        let Some(left) = self.duties.belonging_to(controller) else { return };
-        // What cannot be written down stays given, and is looked at again at the next link.
-        if self.kept.keep_given(&left).is_ok() {
-            self.duties.are_written(left);
-            self.settle_duties();
+    fn belongs_to(&mut self, member: Option<&Member>) {
+        let left = self.duties.belonging_to(member);
+        self.is_left(left, member.is_some());
+    }
+
+    fn take_back(&mut self, member: &Member) {
+        let left = self.duties.without_those_by(member);
+        self.is_left(left, false);
+    }
+
+    fn is_left(&mut self, given: Option<Vec<Given>>, has_controller: bool) {
+        if let Some(given) = given
+            && self.kept.keep_given(&given).is_ok()
+        {
+            self.duties.are_written(given);
         }
+        // What cannot be written down stays given, and is looked at again at the next link.
+        self.unrouted_have(has_controller);
+        self.settle_duties();
     }
 
     fn says(&mut self, session: u64) -> Vec<MessageSaid> {
@@ -149,13 +179,16 @@ impl State {
 
     fn said(&mut self, say: Say) -> Option<MessageSaid> {
         let (Say::Offer(key) | Say::Give(key)) = say;
-        let Some((_, stored)) = self.stored(key).into_iter().next() else {
-            // Nobody can say what it was any more.
-            let left = self.duties.given().iter().filter(|given| given.key != key).cloned().collect::<Vec<_>>();
-            if left.len() < self.duties.given().len() && self.kept.keep_given(&left).is_ok() {
-                self.duties.are_written(left);
+        let numbers = self.numbers(key);
+        let Some(stored) = numbers.iter().find_map(|number| self.kept.read(*number).ok()) else {
+            match say {
+                Say::Offer(_) => self.duties.keep(key),
+                // Nobody can say what it was any more.
+                Say::Give(_) if numbers.is_empty() => self.is_lost(key),
+                // It is still given, for the controller may have it; a disk may answer the next time.
+                Say::Give(_) => self.duties.says_again(say),
             }
-            self.duties.keep(key);
+            self.settle_duties();
             return None;
         };
         let Notice { kind, report, .. } = stored.notice;
@@ -167,10 +200,16 @@ impl State {
         })
     }
 
-    /// The messages of a dispatch, one for each route, with their numbers.
-    fn stored(&self, key: MessageKey) -> Vec<(u64, Stored)> {
-        let numbers = self.queued.values().filter(|queued| queued.key() == key).map(|queued| queued.number);
-        numbers.filter_map(|number| Some((number, self.kept.read(number).ok()?))).collect()
+    fn is_lost(&mut self, key: MessageKey) {
+        let left: Vec<_> = self.duties.given().iter().filter(|given| given.key != key).cloned().collect();
+        if self.kept.keep_given(&left).is_ok() {
+            self.duties.are_written(left);
+        }
+    }
+
+    /// The numbers of the messages of a dispatch, one for each route.
+    fn numbers(&self, key: MessageKey) -> Vec<u64> {
+        self.queued.values().filter(|queued| queued.key() == key).map(|queued| queued.number).collect()
     }
 
     fn hear(&mut self, session: u64, news: MessageNews, now: MonoTime) {
@@ -184,21 +223,26 @@ impl State {
                     Some(_) | None => self.duties.keep(key),
                 }
             }
-            MessageNews::Declined(key) => match self.duties.without(session, key) {
-                // What cannot be written down stays given, and is given again on the next link.
-                Some(left) => {
-                    if self.kept.keep_given(&left).is_ok() {
-                        self.duties.are_written(left);
+            MessageNews::Declined(key) => {
+                match self.duties.without(session, key) {
+                    // What cannot be written down stays given, and is given again on the next link.
+                    Some(left) => {
+                        if self.kept.keep_given(&left).is_ok() {
+                            self.duties.are_written(left);
+                        }
                     }
+                    None => self.duties.keep(key),
                 }
-                None => self.duties.keep(key),
-            },
+                self.unrouted_is_declined(session, key);
+            }
             MessageNews::Taken(key) => {
                 let Some(left) = self.duties.without(session, key) else { return };
                 let to = self.duties.given_to(key).cloned();
-                let messages = self.stored(key);
+                // By what is known without the files: one that cannot be read now must not come back after a restart.
+                let of_it = self.queued.values().filter(|queued| queued.key() == key);
+                let messages = of_it.map(|queued| (queued.number, DoneKey::of_queued(queued))).collect();
                 self.queued.retain(|_, queued| queued.key() != key);
-                self.kept.finish(&messages, to.as_ref());
+                self.kept.finish(messages, to.as_ref());
                 // Else it is given once more, and taken once more.
                 let _ = self.kept.keep_given(&left);
                 self.duties.are_written(left);
@@ -226,6 +270,11 @@ impl State {
         }
         fates.into_values().collect()
     }
+}
+
+/// Whether a report is too large for a frame.
+pub(super) fn is_large(report: &Report) -> bool {
+    serde_json::to_vec(report).is_ok_and(|bytes| bytes.len() > MESSAGE_BYTES_MAX)
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ use ansai_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{duty::Given, plan::MESSAGES_MAX};
+use super::{
+    duty::Given,
+    plan::{MESSAGES_MAX, Queued},
+};
 use crate::durable::{create_private_dir, read_bounded, write_atomically};
 
 /// Largest message; a report with every part full has less than half of it.
@@ -50,7 +53,7 @@ pub(super) struct Stored {
 /// What makes a message the same one. The opening of the incident is part of it: numbers begin again when the ledger
 /// was moved away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct DoneKey {
+pub(super) struct DoneKey {
     dispatch: u64,
     route: RouteId,
     incident: IncidentId,
@@ -68,13 +71,19 @@ struct Done {
 }
 
 impl DoneKey {
-    fn of(stored: &Stored) -> Self {
+    pub(super) fn of(stored: &Stored) -> Self {
         Self {
             dispatch: stored.dispatch,
             route: stored.tried.first().unwrap_or(&stored.route).clone(),
             incident: stored.notice.report.incident,
             opened: stored.notice.report.opened.wall,
         }
+    }
+
+    /// The same, without its file.
+    pub(super) fn of_queued(queued: &Queued) -> Self {
+        let Queued { dispatch, origin, incident, opened, .. } = queued;
+        Self { dispatch: *dispatch, route: origin.clone(), incident: *incident, opened: *opened }
     }
 }
 
@@ -221,9 +230,9 @@ impl Kept {
     }
 
     /// Remembers messages as done and takes them away; `given_to` says which controller has them, when one has.
-    pub(super) fn finish(&mut self, messages: &[(u64, Stored)], given_to: Option<&Text>) {
-        let done = |stored: &Stored| Done { key: DoneKey::of(stored), given_to: given_to.cloned() };
-        self.done.extend(messages.iter().map(|(_, stored)| done(stored)));
+    pub(super) fn finish(&mut self, messages: Vec<(u64, DoneKey)>, given_to: Option<&Text>) {
+        let (numbers, keys): (Vec<u64>, Vec<DoneKey>) = messages.into_iter().unzip();
+        self.done.extend(keys.into_iter().map(|key| Done { key, given_to: given_to.cloned() }));
         while self.done.len() > DONE_MAX {
             self.done.pop_front();
         }
@@ -231,8 +240,8 @@ impl Kept {
             // On a full disk the memory stays older; the worst is a message told twice.
             let _ = write_atomically(&self.dir.join("done.json"), &bytes);
         }
-        for (number, _) in messages {
-            self.remove(*number);
+        for number in numbers {
+            self.remove(number);
         }
     }
 

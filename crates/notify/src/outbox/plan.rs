@@ -51,6 +51,8 @@ pub struct Queued {
     pub kind: NoticeKind,
     /// Whether a controller tells it for a host: its incidents have the numbers of many hosts.
     pub is_for_hosts: bool,
+    /// Whether no route of the host takes it, and only a controller may send it.
+    pub is_unrouted: bool,
     /// Whether another is to send it, or may be about to: a controller to which it was offered or given.
     pub is_elsewhere: bool,
     /// When it was decided.
@@ -79,7 +81,8 @@ impl Queued {
             opened: stored.notice.report.opened.wall,
             kind: stored.notice.kind,
             is_for_hosts: stored.notice.hosts.is_some(),
-            is_elsewhere: false,
+            is_unrouted: stored.notice.routes.is_empty(),
+            is_elsewhere: stored.notice.routes.is_empty(),
             at: stored.notice.at.wall,
             failures: stored.failures,
             is_in_flight: false,

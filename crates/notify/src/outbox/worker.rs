@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Deliver, DeliverError, Delivery, Message, Outbox, Receipt, State,
-    kept::Stored,
+    kept::{DoneKey, Stored},
     plan::{Failure, Plan, Queued, Step, retry_wait},
 };
 
@@ -44,6 +44,9 @@ where
     let mut under_way = FuturesUnordered::new();
     loop {
         let now = clock();
+        if outbox.lock().offer_unrouted(now) {
+            outbox.shared.to_say.notify_one();
+        }
         let (jobs, told, next_at) = outbox.lock().begin(now);
         for delivery in &told {
             (outbox.shared.observer)(delivery);
@@ -171,7 +174,7 @@ impl State {
             for (number, _) in &messages {
                 self.queued.remove(number);
             }
-            self.kept.finish(&messages, None);
+            self.kept.finish(messages.iter().map(|(number, stored)| (*number, DoneKey::of(stored))).collect(), None);
         } else {
             let done: Vec<String> = served.into_iter().chain(refused.iter().map(|(who, _)| who.clone())).collect();
             for (_, stored) in &mut messages {

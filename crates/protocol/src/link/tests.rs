@@ -205,7 +205,12 @@ fn from_controller() -> Vec<FromController> {
             roots: Roots::new("-----BEGIN").expect("short"),
         },
         FromController::Beat { now_ms: 0 },
-        FromController::Closing { why: "too old".into(), suggestion: "upgrade".into(), again_after_ms: None },
+        FromController::Closing {
+            why: "too old".into(),
+            suggestion: "upgrade".into(),
+            again_after_ms: None,
+            is_removed: false,
+        },
         FromController::Bundle(Box::new(SignedBundle {
             text: Whole::new(bundle().text()).expect("short"),
             signature: Whole::new("MEUC").expect("short"),

@@ -18,6 +18,9 @@ pub struct MessageRecord {
     pub name: Short,
     /// When it was given, by the controller's clock.
     pub at: WallTime,
+    /// How long it is as JSON.
+    #[serde(default)]
+    pub bytes: u64,
     /// The message itself.
     pub message: Box<MessageGiven>,
     /// With which others it is told; nothing while more may come.
@@ -26,6 +29,13 @@ pub struct MessageRecord {
 }
 
 impl MessageRecord {
+    /// How long a message is as JSON.
+    #[must_use]
+    pub fn bytes_of(message: &MessageGiven) -> u64 {
+        // One that cannot be written has no place anywhere.
+        serde_json::to_vec(message).map_or(u64::MAX, |bytes| bytes.len() as u64)
+    }
+
     /// By what it is known among those of all hosts.
     #[must_use]
     pub fn key(&self) -> (HostId, MessageKey) {

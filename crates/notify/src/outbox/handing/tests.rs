@@ -13,8 +13,25 @@ fn open(dir: &Path) -> Outbox {
     Outbox::open(dir, &[route("a", None), route("b", None)], Told::default().observer())
 }
 
+fn member(controller: &str, host: &str) -> Member {
+    Member { controller: controller.into(), host: host.into() }
+}
+
 fn taker(controller: &str, session: u64) -> Option<Taker> {
-    Some(Taker { controller: controller.into(), session })
+    Some(Taker { member: member(controller, "h"), session, tells: true })
+}
+
+/// The same controller, which tells no more.
+fn silent(session: u64) -> Option<Taker> {
+    Some(Taker { member: member("c", "h"), session, tells: false })
+}
+
+/// A message that was offered, wanted and given.
+fn given(dir: &Path, incident: u64) -> (Outbox, MessageKey) {
+    let (outbox, key) = offering(dir, incident);
+    outbox.hear(1, MessageNews::Wanted(key), at(10));
+    assert_eq!(said(&outbox, 1).last(), Some(&("given", incident)));
+    (outbox, key)
 }
 
 /// An outbox with a link to a controller, on which this message is offered, on two routes.
@@ -140,21 +157,106 @@ async fn what_cannot_be_written_down_as_given_is_sent_from_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_that_leaves_its_controller_or_joins_another_takes_back_what_it_gave() {
-    for leave in [true, false] {
+async fn a_host_that_is_no_longer_the_member_that_gave_a_message_takes_it_back() {
+    let gone: [fn(&Outbox); 6] = [
+        // It has left.
+        |outbox| outbox.belongs_to(None),
+        // It has left and joined another, or joined the same one anew, before anybody saw it.
+        |outbox| outbox.belongs_to(Some(&member("another", "h"))),
+        |outbox| outbox.belongs_to(Some(&member("c", "as another"))),
+        |outbox| outbox.link(taker("another", 2)),
+        // It was removed, or an older controller stands in the place of the one that took it.
+        |outbox| outbox.take_back(&member("c", "h")),
+        // A controller that tells no more, and says that it never had it.
+        |outbox| {
+            outbox.link(silent(2));
+            let [MessageSaid::Given(given)] = &outbox.says(2)[..] else { panic!("not given again") };
+            outbox.hear(2, MessageNews::Declined(given.key), at(20));
+        },
+    ];
+    for gone in gone {
         let dir = tempfile::tempdir().unwrap();
-        let (outbox, key) = offering(dir.path(), 7);
-        outbox.hear(1, MessageNews::Wanted(key), at(10));
+        let (outbox, _) = given(dir.path(), 7);
         outbox.unlink(1);
-        outbox.belongs_to(Some(&Text::from("c")));
+        outbox.belongs_to(Some(&member("c", "h")));
+        outbox.take_back(&member("c", "as another"));
         assert!(sends(&outbox, HOUR).await.is_empty());
-        match leave {
-            true => outbox.belongs_to(None),
-            false => outbox.link(taker("another", 2)),
-        }
+        gone(&outbox);
         assert_eq!(said(&outbox, 2), []);
         assert_eq!(sends(&open(dir.path()), HOUR).await.len(), BOTH);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_tells_no_more_is_offered_nothing_and_says_what_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outbox, key) = given(dir.path(), 7);
+    outbox.link(silent(2));
+    put(&outbox, 8);
+    assert_eq!((outbox.has_taker(), said(&outbox, 2)), (false, vec![("given", 7)]));
+    assert_eq!(sends(&outbox, Duration::from_millis(100)).await.len(), BOTH, "the other one, at once");
+    outbox.hear(2, MessageNews::Taken(key), at(20));
+    assert!(sends(&outbox, HOUR).await.is_empty());
+    assert_eq!(outbox.fates(key.incident, key.opened), [Fate::Taken("c".into())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_comes_to_it_when_a_newer_one_is_up_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    outbox.link(taker("c", 2));
+    let key = put(&outbox, 7);
+    outbox.hear(2, MessageNews::Wanted(key), at(10));
+    outbox.link(taker("another", 1));
+    assert_eq!(said(&outbox, 2), [("given", 7)]);
+    assert!(sends(&outbox, HOUR).await.is_empty());
+}
+
+/// The file of the first message that waits.
+fn first_file(dir: &Path) -> std::path::PathBuf {
+    dir.join("000000000001.json")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_queued_anew_while_it_is_given_is_not_sent_from_here() {
+    let dir = tempfile::tempdir().unwrap();
+    given(dir.path(), 7);
+    // One of its files is lost, and the engine dispatches it again, since nobody has said that it was handed over.
+    std::fs::remove_file(first_file(dir.path())).unwrap();
+    let outbox = open(dir.path());
+    assert_eq!(outbox.len(), 1);
+    put(&outbox, 7);
+    assert_eq!(outbox.len(), BOTH);
+    assert!(sends(&outbox, HOUR).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_given_stays_so_when_it_cannot_be_read_for_a_while() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outbox, _) = given(dir.path(), 7);
+    let files = [first_file(dir.path()), dir.path().join("000000000002.json")];
+    let whole = files.each_ref().map(|file| std::fs::read(file).unwrap());
+    files.iter().for_each(|file| std::fs::write(file, "not now").unwrap());
+    outbox.link(taker("c", 2));
+    assert_eq!((said(&outbox, 2), outbox.has_says(2)), (vec![], true), "it is asked for again");
+    files.iter().zip(whole).for_each(|(file, whole)| std::fs::write(file, whole).unwrap());
+    assert_eq!(said(&outbox, 2), [("given", 7)]);
+    assert!(sends(&outbox, HOUR).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_is_done_though_it_cannot_be_read_at_that_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    let (outbox, key) = given(dir.path(), 7);
+    let whole = std::fs::read(first_file(dir.path())).unwrap();
+    std::fs::write(first_file(dir.path()), "not now").unwrap();
+    outbox.hear(1, MessageNews::Taken(key), at(20));
+    if first_file(dir.path()).exists() {
+        std::fs::write(first_file(dir.path()), whole).unwrap();
+    }
+    let outbox = open(dir.path());
+    put(&outbox, 7);
+    assert!(outbox.is_empty() && sends(&outbox, HOUR).await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,8 +283,6 @@ fn only_what_the_engine_has_dispatched_and_a_frame_takes_is_offered() {
     let long = Text::new("x".repeat(Text::BYTES_MAX));
     of_the_agent.report.advice = vec![long; 2 * MESSAGE_BYTES_MAX / Text::BYTES_MAX];
     outbox.put(1, &of_the_agent).unwrap();
-    // Without routes nobody is told.
-    outbox.put(2, &notice(2, NoticeKind::Escalated, &[])).unwrap();
     assert_eq!(said(&outbox, 1), []);
     put(&outbox, 3);
     assert_eq!(said(&outbox, 1), [("offered", 3)]);

@@ -33,6 +33,7 @@ fn queued(number: u64, route: &str) -> Queued {
         incident: IncidentId(number),
         opened: WallTime(0),
         is_for_hosts: false,
+        is_unrouted: false,
         is_elsewhere: false,
         kind: NoticeKind::Escalated,
         at: WallTime(0),

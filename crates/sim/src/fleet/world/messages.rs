@@ -6,7 +6,7 @@ use std::{
 };
 
 use ansai_model::{message::MessageKey, text::Text};
-use ansai_notify::outbox::duty::Taker;
+use ansai_notify::outbox::duty::{Member, Taker};
 use ansai_protocol::link::{HostId, MESSAGES_SINCE, Welcome};
 
 use super::{Event, World};
@@ -24,10 +24,11 @@ pub(in crate::fleet) struct Told {
     cloned: BTreeSet<HostId>,
 }
 
-/// The controller as the one who sends messages, when it does on this link.
+/// The controller as the one to whom messages are given on this link, when it knows of them.
 pub(super) fn taker(session: u64, welcome: &Welcome) -> Option<Taker> {
-    let controller = Text::new(welcome.controller.to_string());
-    (welcome.tells && welcome.version >= MESSAGES_SINCE).then_some(Taker { controller, session })
+    let (controller, host) = (Text::new(welcome.controller.to_string()), Text::new(welcome.host.to_string()));
+    let member = Member { controller, host };
+    (welcome.version >= MESSAGES_SINCE).then_some(Taker { member, session, tells: welcome.tells })
 }
 
 impl World {
