@@ -182,7 +182,15 @@ impl Agent {
             // Every arm only receives: nothing is lost when another one is chosen first. One is chosen at random, so
             // that none starves another: the watchdog hears of the loop only through the arm of the files.
             tokio::select! {
-                input = sources.next(wait) => self.take_in(input),
+                input = sources.next(wait) => {
+                    let together = sources.with_waiting(input);
+                    let is_many = together.len() > 1;
+                    self.take_in(together);
+                    if is_many {
+                        // What was decided begins, and everybody else has a turn, before the next ones are taken.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Some(asked) = questions.recv() => self.answer(asked),
                 Some(news) = news.recv() => self.hear(news),
                 () = files.next() => self.look_at_files(),
@@ -199,13 +207,15 @@ impl Agent {
         Ok(())
     }
 
-    fn take_in(&mut self, input: Input) {
-        match &input {
-            Input::Hint(hint) => self.note(hint),
-            Input::Tick => self.shell.notice_lag(),
-            _ => {}
+    fn take_in(&mut self, inputs: Vec<Input>) {
+        for input in &inputs {
+            match input {
+                Input::Hint(hint) => self.note(hint),
+                Input::Tick => self.shell.notice_lag(),
+                _ => {}
+            }
         }
-        self.shell.step(input);
+        self.shell.step_together(inputs);
         self.tell_acknowledged();
     }
 

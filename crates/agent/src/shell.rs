@@ -1,8 +1,8 @@
-//! The shell: one loop that receives one input, steps the engine, saves the ledger, and then starts the effects.
+//! The shell: one loop that receives what has come, steps the engine, saves the ledger, and then starts the effects.
 //! It decides nothing: what it does is what the engine said, in the engine's order.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     panic::AssertUnwindSafe,
     path::PathBuf,
     time::{Duration, Instant},
@@ -46,6 +46,7 @@ use crate::{
 mod housekeeping;
 mod ordered;
 mod rehearsal;
+mod stopping;
 
 /// Most probes under way at once; more wait.
 const PROBES_MAX: usize = 128;
@@ -191,39 +192,58 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Takes one input in, and everything that follows from it at once: also what looks see that need no waiting.
     pub fn step(&mut self, input: Input) {
-        let mut inputs = VecDeque::from([input]);
+        self.step_together(vec![input]);
+    }
+
+    /// The same of inputs that came together: the state with all that was decided on them is saved once, before any of it is
+    /// begun. A save takes as long as the state is large, so when many things fail at once, one for each would be most of the
+    /// time until they are back.
+    pub fn step_together(&mut self, mut inputs: Vec<Input>) {
         let mut at_once = AT_ONCE_MAX;
-        while let Some(input) = inputs.pop_front() {
-            self.take_in(input);
+        while !inputs.is_empty() {
+            self.take_in(std::mem::take(&mut inputs));
             self.look(&mut at_once, &mut inputs);
         }
     }
 
-    fn take_in(&mut self, input: Input) {
-        let input = self.trends.follow(self.clock.now(), input, &self.engine);
-        let mut inputs = VecDeque::new();
-        // A person is answered by what is there now.
-        let is_asked = matches!(input, Input::Operator { .. } | Input::Order { .. });
-        if is_asked || !self.is_calm(&input) && !self.has_just_looked_at_hold() {
-            self.hold_looked = Some(self.clock.now().mono);
-            inputs.push_back(Input::HoldFile(self.hold_file.look()));
-        }
-        inputs.push_back(input);
-        while let Some(input) = inputs.pop_front() {
-            let now = self.clock.now();
-            if let Input::HoldFile(text) = &input {
-                self.hold_told = Some(text.clone());
+    fn take_in(&mut self, together: Vec<Input>) {
+        let mut effects = Vec::new();
+        for input in together {
+            let input = self.trends.follow(self.clock.now(), input, &self.engine);
+            // A person is answered by what is there now.
+            let is_asked = matches!(input, Input::Operator { .. } | Input::Order { .. });
+            if is_asked || !self.is_calm(&input) && !self.has_just_looked_at_hold() {
+                self.hold_looked = Some(self.clock.now().mono);
+                let hold = Input::HoldFile(self.hold_file.look());
+                effects.extend(self.decide(hold));
             }
-            let taken = self.recorder.record(now, &input, &self.engine);
-            self.telemetry.sees(now, &input, &self.engine);
-            let effects = self.engine.step(now, input);
-            self.recorder.came_of(taken, &effects, &self.engine);
-            self.save(&mut inputs);
-            self.telemetry.follows(now, &self.engine);
+            effects.extend(self.decide(input));
+        }
+        loop {
+            let mut following = Vec::new();
+            self.save(&mut following);
+            self.telemetry.follows(self.clock.now(), &self.engine);
             for effect in effects {
-                self.begin(effect, &mut inputs);
+                self.begin(effect, &mut following);
             }
+            if following.is_empty() {
+                break;
+            }
+            effects = following.into_iter().flat_map(|input| self.decide(input)).collect();
         }
+    }
+
+    /// What the engine has done about an input; nothing of it may begin before the state is saved.
+    fn decide(&mut self, input: Input) -> Vec<Effect> {
+        let now = self.clock.now();
+        if let Input::HoldFile(text) = &input {
+            self.hold_told = Some(text.clone());
+        }
+        let taken = self.recorder.record(now, &input, &self.engine);
+        self.telemetry.sees(now, &input, &self.engine);
+        let effects = self.engine.step(now, input);
+        self.recorder.came_of(taken, &effects, &self.engine);
+        effects
     }
 
     /// Whether nothing is mended after this input, so that HOLD need not be asked for: nothing is wrong, and nothing was.
@@ -245,7 +265,7 @@ impl<H: Host, S: Store> Shell<H, S> {
     }
 
     /// Persist, then act: the state that holds the decision is durable before the effect begins.
-    fn save(&mut self, inputs: &mut VecDeque<Input>) {
+    fn save(&mut self, inputs: &mut Vec<Input>) {
         let revision = self.engine.revision();
         if revision == self.saved {
             return;
@@ -258,14 +278,14 @@ impl<H: Host, S: Store> Shell<H, S> {
                 self.saved = revision;
                 if self.ledger_error.take().is_some() {
                     tracing::info!("the ledger can be saved again");
-                    inputs.push_back(Input::Ledger(None));
+                    inputs.push(Input::Ledger(None));
                 }
             }
             Err(error) => {
                 let why = chain(&error);
                 if self.ledger_error.is_none() {
                     tracing::error!("the ledger cannot be saved, so nothing is done until it can be: {why}");
-                    inputs.push_back(Input::Ledger(Some(Text::new(&why))));
+                    inputs.push(Input::Ledger(Some(Text::new(&why))));
                 }
                 self.ledger_error = Some(why);
             }
@@ -277,11 +297,11 @@ impl<H: Host, S: Store> Shell<H, S> {
         self.hold_file.look()
     }
 
-    fn begin(&mut self, effect: Effect, inputs: &mut VecDeque<Input>) {
+    fn begin(&mut self, effect: Effect, inputs: &mut Vec<Input>) {
         match effect {
             Effect::Observe(check) => self.probe_queue.ask(check),
             Effect::Perform(run) => self.perform(*run, inputs),
-            Effect::Gather(request) if self.shedding.is_some() => inputs.push_back(self.not_gathered(&request)),
+            Effect::Gather(request) if self.shedding.is_some() => inputs.push(self.not_gathered(&request)),
             Effect::Gather(request) => {
                 let (host, results) = (self.host.clone(), self.results.clone());
                 self.tasks.spawn(async move {
@@ -308,7 +328,7 @@ impl<H: Host, S: Store> Shell<H, S> {
 
     /// Begins the looks that have a place. While nothing is wrong, what one sees without waiting, as a port of this host
     /// that accepts, is an input at once; `at_once` more of these are tried, since they keep the loop. Any other is a task.
-    fn look(&mut self, at_once: &mut usize, inputs: &mut VecDeque<Input>) {
+    fn look(&mut self, at_once: &mut usize, inputs: &mut Vec<Input>) {
         while let Some((check, place)) = self.probe_queue.next() {
             let Some((probe, timeout)) = self.engine.probe(&check).map(|(probe, timeout)| (probe.clone(), timeout))
             else {
@@ -328,7 +348,7 @@ impl<H: Host, S: Store> Shell<H, S> {
                 *at_once -= 1;
                 match AssertUnwindSafe(look.as_mut()).catch_unwind().now_or_never() {
                     Some(Ok(seen)) => {
-                        inputs.push_back(seen);
+                        inputs.push(seen);
                         continue;
                     }
                     // It has been said by the panic itself; the engine notices that no answer came, as of a task.
@@ -345,19 +365,24 @@ impl<H: Host, S: Store> Shell<H, S> {
         }
     }
 
-    fn perform(&mut self, run: ActionRun, inputs: &mut VecDeque<Input>) {
+    fn perform(&mut self, run: ActionRun, inputs: &mut Vec<Input>) {
         let id = run.id;
+        // What came together with its decision has ended it, as time does when the process stood still for minutes: nothing of
+        // it is recorded, so nothing of it may be done.
+        if !self.engine.state().runs.contains_key(&id) {
+            return tracing::info!(run = %id, target = %run.target, "not begun: it has ended before it could be");
+        }
         if let Some(why) = &self.ledger_error {
-            return inputs.push_back(not_started(id, format!("the ledger could not be saved: {why}")));
+            return inputs.push(not_started(id, format!("the ledger could not be saved: {why}")));
         }
         if let Some(text) = self.hold_file.look() {
-            inputs.push_back(not_started(id, "the HOLD file has appeared".into()));
-            return inputs.push_back(Input::HoldFile(Some(text)));
+            inputs.push(not_started(id, "the HOLD file has appeared".into()));
+            return inputs.push(Input::HoldFile(Some(text)));
         }
         let (clock, begins_before) = (self.clock.clone(), self.engine.begins_before(id));
         let is_late = move || begins_before.is_some_and(|end| end <= clock.now().mono);
         if is_late() {
-            return inputs.push_back(not_started(id, PERMIT_ENDED.into()));
+            return inputs.push(not_started(id, PERMIT_ENDED.into()));
         }
         tracing::info!(run = %id, target = %run.target, "begins: {}", run.action.describe());
         self.telemetry.begins(self.clock.now().wall, &run);
@@ -376,13 +401,13 @@ impl<H: Host, S: Store> Shell<H, S> {
         });
     }
 
-    fn dispatch(&mut self, dispatch: Dispatch, inputs: &mut VecDeque<Input>) {
+    fn dispatch(&mut self, dispatch: Dispatch, inputs: &mut Vec<Input>) {
         self.telemetry.reported(self.clock.now().wall, &dispatch);
         let report = &dispatch.report;
         tracing::info!(incident = %report.incident, target = %report.target, "{}", report.headline);
         let id = dispatch.id;
         match self.hand_over(dispatch) {
-            Ok(()) => inputs.push_back(Input::Dispatched { dispatch: id }),
+            Ok(()) => inputs.push(Input::Dispatched { dispatch: id }),
             Err(why) => tracing::error!("{why}; it is tried again until it can be"),
         }
     }
@@ -426,46 +451,6 @@ impl<H: Host, S: Store> Shell<H, S> {
         let Some(reply) = self.waiting.remove(&request) else { return };
         // Whoever asked may have gone.
         let _ = reply.send(self.acknowledged(answer));
-    }
-
-    /// No new effects for at most `wait`; what is under way may end, and its outcome is saved. A kill at any moment is
-    /// safe too.
-    pub async fn wind_down(&mut self, mut results: mpsc::Receiver<Input>, wait: Duration) {
-        let deadline = tokio::time::Instant::now() + wait;
-        while !self.engine.state().runs.is_empty() {
-            match tokio::time::timeout_at(deadline, results.recv()).await {
-                Ok(Some(input @ Input::ActionEnded { .. })) => self.settle(input),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
-            }
-        }
-        if let Err(error) = self.trends.save(&self.engine) {
-            tracing::warn!("what the figures were is not kept over this stop: {error}");
-        }
-        // The journal's last words; the status is not asked any more.
-        let _ = self.recorder.flush(self.clock.now());
-    }
-
-    /// Takes an outcome in while stopping: the state is saved, and nothing new is begun. What the engine decided anew is
-    /// found pending by the next start, which observes before it acts.
-    fn settle(&mut self, input: Input) {
-        let now = self.clock.now();
-        // What an action came to is never left out.
-        drop(self.recorder.record(now, &input, &self.engine));
-        self.telemetry.sees(now, &input, &self.engine);
-        let effects = self.engine.step(now, input);
-        let runs = effects.into_iter().filter_map(|effect| match effect {
-            Effect::Perform(run) => Some(run.id),
-            Effect::Observe(_) | Effect::Gather(_) | Effect::Dispatch(_) => None,
-            Effect::Answer { .. } | Effect::Restrained(_) | Effect::Ordered(_) | Effect::Permits { .. } => None,
-        });
-        for run in runs.collect::<Vec<_>>() {
-            // Nothing is lost by it: the decision is taken back and made again after the start.
-            let (now, input) = (self.clock.now(), not_started(run, "the agent is stopping".into()));
-            drop(self.recorder.record(now, &input, &self.engine));
-            drop(self.engine.step(now, input));
-        }
-        self.save(&mut VecDeque::new());
     }
 
     /// How long until the engine wants to be woken.

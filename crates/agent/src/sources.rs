@@ -8,6 +8,9 @@ use ansai_model::hint::Hint;
 use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::{sync::mpsc, task::coop::unconstrained};
 
+/// Most inputs that are taken in together: what people ask waits for no more than these.
+const TOGETHER_MAX: usize = 64;
+
 /// Where inputs come from.
 #[derive(Debug)]
 pub struct Sources<S> {
@@ -38,6 +41,29 @@ impl<S: Stream<Item = Hint> + Unpin> Sources<S> {
                 () = tokio::time::sleep(wait) => return Input::Tick,
             }
         }
+    }
+
+    /// An input with those that have come meanwhile, in the same order: when many things fail at once, all that is known of them
+    /// by now is decided on together, and saved once. It does not wait. Since none of them costs what the runtime grants one
+    /// turn, whoever calls again and again yields in between. An order ends it: what it did is known before anything else is
+    /// judged.
+    pub fn with_waiting(&mut self, first: Input) -> Vec<Input> {
+        let mut all = vec![first];
+        while all.len() < TOGETHER_MAX && !matches!(all.last(), Some(Input::Order { .. })) {
+            // Whoever calls may have used up what the runtime grants one turn: a queue would then say that nothing is there.
+            let hint = match unconstrained(hinted(&mut self.hints)).now_or_never() {
+                Some(None) => {
+                    self.hints = None;
+                    None
+                }
+                hint => hint.flatten(),
+            };
+            match hint.map(Input::Hint).or_else(|| self.results.try_recv().ok()) {
+                Some(input) => all.push(input),
+                None => break,
+            }
+        }
+        all
     }
 
     /// Only results from now on: what is under way may end.
@@ -79,6 +105,23 @@ mod tests {
         assert_eq!(next, [Input::Hint(Hint::Everything), Input::Started, Input::Tick]);
         drop(tx);
         assert_eq!(sources.next(Duration::from_secs(1)).await, Input::Tick);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_come_meanwhile_is_taken_along_as_far_as_there_is_room() {
+        let (tx, rx) = mpsc::channel(2 * TOGETHER_MAX);
+        let mut sources = Sources::new(rx, stream::iter([Hint::Everything, Hint::Units]));
+        tx.send(Input::Started).await.unwrap();
+        tx.send(Input::Tick).await.unwrap();
+        let first = sources.next(Duration::ZERO).await;
+        let all = [Input::Hint(Hint::Everything), Input::Hint(Hint::Units), Input::Started, Input::Tick];
+        assert_eq!(sources.with_waiting(first), all);
+        assert_eq!(sources.with_waiting(Input::Started), [Input::Started], "it does not wait");
+        for _ in 0..=TOGETHER_MAX {
+            tx.send(Input::Started).await.unwrap();
+        }
+        assert_eq!(sources.with_waiting(Input::Tick).len(), TOGETHER_MAX);
+        assert_eq!(sources.with_waiting(Input::Tick).len(), 3, "the rest comes with the next");
     }
 
     #[tokio::test]

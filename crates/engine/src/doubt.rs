@@ -78,6 +78,14 @@ impl Context {
         self.effects.push(Effect::Perform(Box::new(run)));
     }
 
+    /// The question was not begun: the next look asks it.
+    pub(crate) fn was_not_asked(&mut self, run: RunId, target: &TargetId) {
+        let doubt = self.state.targets.get_mut(target).and_then(|memory| memory.doubt.as_mut());
+        if let Some(doubt) = doubt.filter(|doubt| doubt.asked == Some(run)) {
+            doubt.asked = None;
+        }
+    }
+
     fn asked_again(&mut self, target: &TargetId, outcome: &ActionOutcome) {
         let (generation, now) = (self.bundle.parts().generation, self.now);
         let Some(memory) = self.state.targets.get_mut(target) else { return };

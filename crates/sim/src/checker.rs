@@ -120,6 +120,8 @@ pub struct Facts {
     pub gone: Option<Now>,
     /// When the incident for which it is done opened, by the ledger, when that calls it a drill's.
     pub drilled: Option<Now>,
+    /// The host itself says that what ended the target's unit last was a drill's signal.
+    pub is_ended_by_drill: bool,
 }
 
 impl Checker {
@@ -162,10 +164,10 @@ impl Checker {
         if is_drill {
             self.drills.insert(target.clone(), now);
         }
-        // What a drill broke is noticed soon after it.
+        // What a drill broke is noticed soon after it, or known for that by what ended it, however late it is looked at.
         let broken = facts.drilled.zip(self.drills.get(target));
-        let is_drilled = is_drill
-            || broken.is_some_and(|(opened, at)| *at <= opened && opened.mono.since(at.mono) <= NOTICED_WITHIN);
+        let is_soon = |opened: Now, at: &Now| opened.mono.since(at.mono) <= NOTICED_WITHIN || facts.is_ended_by_drill;
+        let is_drilled = is_drill || broken.is_some_and(|(opened, at)| *at <= opened && is_soon(opened, at));
         let (books, of_books): (_, fn(Budget) -> Budget) = match is_drilled {
             true => (&mut self.drilled, Budget::for_drills),
             false => (&mut self.real, std::convert::identity),
@@ -270,6 +272,7 @@ mod tests {
             is_recorded: true,
             gone: None,
             drilled: None,
+            is_ended_by_drill: false,
         };
         let mut checker = Checker::default();
         let mut begin = |number: i64| {

@@ -442,6 +442,7 @@ impl World {
                         .and_then(|id| self.saved.incidents.get(&id))
                         .filter(|of| of.is_drill)
                         .map(|of| of.opened),
+                    is_ended_by_drill: false,
                 };
                 self.begins_for(&run)?;
                 self.mending.begins(&run);

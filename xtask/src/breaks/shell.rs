@@ -7,8 +7,8 @@ pub(super) const BREAKS: &[Break] = &[
     Break {
         what: "effects begin before the ledger is saved",
         file: "crates/agent/src/shell.rs",
-        find: "            self.save(&mut inputs);\n            self.telemetry.follows(now, &self.engine);\n            for effect in effects {\n                self.begin(effect, &mut inputs);\n            }",
-        replace: "            for effect in effects {\n                self.begin(effect, &mut inputs);\n            }\n            self.save(&mut inputs);\n            self.telemetry.follows(now, &self.engine);",
+        find: "            self.save(&mut following);\n            self.telemetry.follows(self.clock.now(), &self.engine);\n            for effect in effects {\n                self.begin(effect, &mut following);\n            }",
+        replace: "            for effect in effects {\n                self.begin(effect, &mut following);\n            }\n            self.save(&mut following);\n            self.telemetry.follows(self.clock.now(), &self.engine);",
     },
     Break {
         what: "actions begin though the ledger could not be saved",

@@ -14,10 +14,11 @@ use ansai_model::{
     action::{Action, ActionPlan},
     bundle::Bundle,
     hint::Hint,
-    id::UnitName,
+    id::{IncidentId, RunId, UnitName},
     incident::Phase,
     inventory::Inventory,
     observation::{Health, Observation},
+    order::{Deed, Order, Subject},
     probe::Probe,
     report::Report,
     time::WallTime,
@@ -154,7 +155,11 @@ impl Small {
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(end) => break,
-                input = sources.next(deadline) => self.shell.step(input),
+                input = sources.next(deadline) => {
+                    let together = sources.with_waiting(input);
+                    self.shell.step_together(together);
+                    tokio::task::yield_now().await;
+                }
             }
         }
         self.inputs = Some(sources.into_results());
@@ -319,4 +324,44 @@ async fn time_that_passes_has_hold_looked_at_only_when_it_is_not_what_it_was_and
     small.crash();
     small.goes_on(seconds(60)).await;
     assert_eq!((small.health(), small.begun()), (Health::Failing, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_before_it_was_begun_is_not_begun() {
+    let mut small = Small::new();
+    small.goes_on(seconds(1)).await;
+    let action = Action::RestartUnit { unit: app() };
+    let target = small.shell.engine.bundle().parts().targets.keys().next().expect("one").clone();
+    let run = ActionRun { id: RunId(99), incident: None, target, action, timeout: seconds(10) };
+    let mut following = Vec::new();
+    small.shell.perform(run, &mut following);
+    small.goes_on(seconds(60)).await;
+    assert_eq!((small.begun(), following.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_waits_is_taken_together_up_to_an_order_and_a_stream_that_has_ended_is_not_asked_again() {
+    let (results, inputs) = mpsc::channel(64);
+    let mut sources = Sources::new(inputs, futures_util::stream::iter([Hint::Everything]));
+    let order = Order {
+        request: 1,
+        controller: "c".into(),
+        epoch: 1,
+        number: 1,
+        by: "somebody".into(),
+        deed: Deed::Heal,
+        to: Subject::Incident(IncidentId(1)),
+        is_rehearsal: false,
+    };
+    for _ in 0..2 {
+        results.send(Input::Tick).await.expect("room");
+    }
+    results.send(Input::Order { order: Box::new(order), late: Duration::ZERO }).await.expect("room");
+    results.send(Input::Tick).await.expect("room");
+    let first = sources.with_waiting(Input::Tick);
+    assert!(
+        matches!(first[..], [Input::Tick, Input::Hint(_), Input::Tick, Input::Tick, Input::Order { .. }]),
+        "{first:?}"
+    );
+    assert_eq!(sources.with_waiting(Input::Tick).len(), 2);
 }

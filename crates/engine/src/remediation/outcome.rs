@@ -169,6 +169,7 @@ impl Context {
         self.changed();
         self.refund(&pending);
         self.drill_did_nothing(&pending);
+        self.was_not_asked(run, &pending.target);
         let Some(id) = pending.incident else { return };
         if pending.begins_before.is_some() {
             self.did_not_use_permit(id);

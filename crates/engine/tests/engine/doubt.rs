@@ -124,3 +124,15 @@ fn what_is_not_believed_is_known_after_a_restart_of_the_agent() {
     host.fails(CHECK);
     assert_eq!(host.done().last(), Some(&RESTART));
 }
+
+#[test]
+fn a_question_that_could_not_be_begun_is_asked_with_the_next_look() {
+    let mut host = said_no();
+    started(&mut host);
+    let run = host.under_way.pop().expect("the question").id;
+    host.step(Input::NotStarted { run, why: "the disk is full".into() });
+    host.pass(secs(60));
+    let running = running(&host, secs(61));
+    host.sees(CHECK, running);
+    assert_eq!(host.done(), [VALIDATE; 3]);
+}

@@ -34,6 +34,8 @@ pub(crate) struct Books {
     disk: Disk,
     /// The units that this life of the agent has seen.
     looked: BTreeSet<String>,
+    /// Of these, those of which the host says that a drill's signal has ended them.
+    ended_by_drill: BTreeSet<String>,
     /// Incidents that were durable once.
     known: BTreeSet<IncidentId>,
     /// Incidents that were durably handed to a person once.
@@ -59,6 +61,7 @@ impl Books {
             bundle,
             disk,
             looked: BTreeSet::new(),
+            ended_by_drill: BTreeSet::new(),
             known: BTreeSet::new(),
             free_ports: BTreeMap::new(),
             escalated: BTreeSet::new(),
@@ -86,8 +89,12 @@ impl Books {
 
     /// A look of this life has ended.
     pub(crate) fn looked(&mut self, observation: &Observation, probe: &Probe) {
-        if let (Some(_), Probe::Unit { unit, .. }) = (observation.unit(), probe) {
+        if let (Some(seen), Probe::Unit { unit, .. }) = (observation.unit(), probe) {
             self.looked.insert(unit.as_str().to_owned());
+            match seen.is_ended_by_drill() {
+                true => self.ended_by_drill.insert(unit.as_str().to_owned()),
+                false => self.ended_by_drill.remove(unit.as_str()),
+            };
         }
     }
 
@@ -117,7 +124,9 @@ impl Books {
         let port = if run.target.name() == "db.service" { 5432 } else { 8000 };
         let gone = self.free_ports.get(&port).copied();
         let is_held = self.is_held;
-        let facts = Facts { is_held, is_ledger_broken, is_stopped_on_request, is_recorded, gone, drilled };
+        let is_ended_by_drill = self.ended_by_drill.contains(run.target.name());
+        let facts =
+            Facts { is_held, is_ledger_broken, is_stopped_on_request, is_recorded, gone, drilled, is_ended_by_drill };
         self.checker.begins(&self.bundle, now, run, facts)?;
         if disruption > Disruption::None {
             self.actions += 1;
@@ -141,6 +150,7 @@ impl Books {
     /// What was forgotten.
     pub(crate) fn begins_life(&mut self, state: &State, reports: &Reports) -> Result<(), String> {
         self.looked.clear();
+        self.ended_by_drill.clear();
         self.checker.agent_killed();
         self.note(|| format!("an agent starts; under way: {:?}", state.runs.keys()));
         if self.has_acknowledged_hold && state.holds.is_empty() {

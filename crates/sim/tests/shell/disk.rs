@@ -103,18 +103,23 @@ impl Disk {
 
     /// The action that the disk knows as decided and not ended, as a start at this moment would find it.
     /// With it, when its incident opened, when that is a drill's.
+    ///
+    /// # Errors
+    /// When the disk holds nothing whole, or counts the action among those of drills while its incident is none, or the other way.
     pub(crate) fn recorded(&self, run: RunId) -> Result<Option<(PendingRun, Option<Now>)>, String> {
         let copy = self.lock().store.clone();
         let (_, loaded) = Ledger::load::<Recorded>(copy);
         if let Some(trouble) = loaded.trouble {
             return Err(format!("ledger_readable: {trouble}"));
         }
-        Ok(loaded.state.and_then(|mut state| {
-            let pending = state.runs.remove(&run)?;
-            let incident = pending.incident.and_then(|id| state.incidents.get(&id));
-            let drilled = incident.filter(|incident| incident.is_drill).map(|incident| incident.opened);
-            Some((pending, drilled))
-        }))
+        let Some(mut state) = loaded.state else { return Ok(None) };
+        let Some(pending) = state.runs.remove(&run) else { return Ok(None) };
+        let incident = pending.incident.and_then(|id| state.incidents.get(&id));
+        if incident.is_some_and(|incident| incident.is_drill != pending.is_drill) {
+            return Err(format!("books_agree: {run} is counted among the wrong ones: {pending:?}"));
+        }
+        let drilled = incident.filter(|incident| incident.is_drill).map(|incident| incident.opened);
+        Ok(Some((pending, drilled)))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -318,8 +318,13 @@ impl World {
                     next = self.next_event(turmoil);
                 }
                 input = sources.next(wait) => {
-                    if left == 0 || self.step(life, input)? == Alive::No {
+                    let together = sources.with_waiting(input);
+                    let is_many = together.len() > 1;
+                    if left == 0 || self.step(life, together)? == Alive::No {
                         return Ok(Outcome::Killed);
+                    }
+                    if is_many {
+                        tokio::task::yield_now().await;
                     }
                     left -= 1;
                 }
@@ -341,8 +346,8 @@ impl World {
         Ok(Outcome::Stopped)
     }
 
-    fn step(&mut self, life: &mut Life, input: Input) -> Result<Alive, String> {
-        self.drive(life, |shell| shell.step(input))
+    fn step(&mut self, life: &mut Life, together: Vec<Input>) -> Result<Alive, String> {
+        self.drive(life, |shell| shell.step_together(together))
     }
 
     fn drive(&mut self, life: &mut Life, drive: impl FnOnce(&mut Shell<SimHost, Disk>)) -> Result<Alive, String> {

@@ -87,10 +87,10 @@ impl World {
         next.generation = before.parts().generation + 1;
         self.bundle = Bundle::new(next).map_err(|errors| format!("{errors:?}"))?;
         self.has_mail = !self.has_mail;
-        if self.step(life, Input::Apply(Box::new(self.bundle.clone())))? == Alive::No {
+        if self.step(life, vec![Input::Apply(Box::new(self.bundle.clone()))])? == Alive::No {
             return Ok(Alive::No);
         }
-        let is_alive = self.step(life, Input::Apply(Box::new(before)))?;
+        let is_alive = self.step(life, vec![Input::Apply(Box::new(before))])?;
         match life.shell.engine().bundle() == &self.bundle {
             true => Ok(is_alive),
             false => Err("an older configuration came into force".to_owned()),
