@@ -5,6 +5,7 @@
 
 mod certificate;
 mod container;
+mod database;
 mod disk;
 mod memory;
 mod service;
@@ -31,6 +32,7 @@ const ALL: &[&dyn Domain] = &[
     &certificate::Certificates,
     &timesync::Timesync,
     &container::Containers,
+    &database::Databases,
 ];
 
 /// The commands that only one domain has.

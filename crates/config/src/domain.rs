@@ -3,6 +3,7 @@
 
 pub(crate) mod certificate;
 pub(crate) mod container;
+pub(crate) mod database;
 pub(crate) mod disk;
 pub(crate) mod long;
 pub(crate) mod memory;
@@ -23,8 +24,15 @@ use crate::{
 };
 
 /// In the order in which their sections are read.
-const LIST: [Slice; 6] =
-    [service::SLICE, memory::SLICE, disk::SLICE, certificate::SLICE, timesync::SLICE, container::SLICE];
+const LIST: [Slice; 7] = [
+    service::SLICE,
+    memory::SLICE,
+    disk::SLICE,
+    certificate::SLICE,
+    timesync::SLICE,
+    container::SLICE,
+    database::SLICE,
+];
 
 /// What other domains say of a unit stands among its keys.
 const OF_A_UNIT: &[&[Key]] = &[&service::keys::UNIT, &[memory::keys::OF_A_UNIT]];
@@ -32,7 +40,7 @@ static UNIT: Shape = Shape::of("A service", &joined::<{ count(OF_A_UNIT) }>(OF_A
 static A_UNIT: Kind = Kind::Shape(&UNIT);
 
 /// The sections of the file.
-pub(crate) const SECTIONS: [Key; 7] = [
+pub(crate) const SECTIONS: [Key; 8] = [
     service::keys::units(&A_UNIT),
     service::keys::PROCESSES,
     disk::keys::SECTION,
@@ -40,6 +48,7 @@ pub(crate) const SECTIONS: [Key; 7] = [
     memory::keys::SECTION,
     timesync::keys::SECTION,
     container::keys::SECTION,
+    database::keys::SECTION,
 ];
 
 /// A target, as its id is written.

@@ -47,6 +47,7 @@ fn every_key_survives_the_long_form() {
         "disk.yaml",
         "timesync.yaml",
         "container.yaml",
+        "database.yaml",
     ] {
         let bundle = check(name, &fs::read_to_string(folder.join(name)).expect("a file"));
         assert!(bundle.parts().checks.len() >= 5, "{name}");

@@ -79,7 +79,7 @@ fn each_value_names_its_layer_and_line_and_what_it_replaced() {
     check(
         "xyzzy",
         "there is no key `xyzzy`; known here: autonomy, services, processes, disks, certificates, memory, timesync, \
-         containers, notify, policies, maintenance, probe_defaults, flap, heartbeat, ansai_cluster, agent, targets, checks, rules, runbooks, generation, expires",
+         containers, databases, notify, policies, maintenance, probe_defaults, flap, heartbeat, ansai_cluster, agent, targets, checks, rules, runbooks, generation, expires",
     );
 }
 

@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod container;
+pub mod database;
 pub mod disk;
 pub mod memory;
 pub mod service;
@@ -22,13 +23,21 @@ use crate::{
 };
 use certificate::{CertificateAction, CertificateProbe};
 use container::{ContainerAction, ContainerProbe};
+use database::{DatabaseAction, DatabaseProbe};
 use disk::{DiskAction, DiskProbe};
 use memory::{MemoryAction, MemoryProbe};
 use timesync::TimesyncProbe;
 
 /// Every domain.
-pub const ALL: &[&Domain] =
-    &[&service::DOMAIN, &certificate::DOMAIN, &disk::DOMAIN, &memory::DOMAIN, &timesync::DOMAIN, &container::DOMAIN];
+pub const ALL: &[&Domain] = &[
+    &service::DOMAIN,
+    &certificate::DOMAIN,
+    &disk::DOMAIN,
+    &memory::DOMAIN,
+    &timesync::DOMAIN,
+    &container::DOMAIN,
+    &database::DOMAIN,
+];
 
 /// Every domain that has targets of its own, as it is written before the `/` of a target.
 pub const DOMAINS: &[&str] = &keys_of_targets::<{ count_with_targets() }>();
@@ -151,6 +160,8 @@ pub enum DomainProbe {
     Timesync(TimesyncProbe),
     /// A container.
     Container(Box<ContainerProbe>),
+    /// A server of databases.
+    Database(DatabaseProbe),
 }
 
 /// What is done about a thing of a domain.
@@ -165,6 +176,8 @@ pub enum DomainAction {
     Memory(MemoryAction),
     /// Something about a container.
     Container(ContainerAction),
+    /// Something about a server of databases.
+    Database(DatabaseAction),
 }
 
 /// What a look says of itself.
@@ -217,6 +230,7 @@ impl DomainProbe {
             Self::Memory(probe) => probe,
             Self::Timesync(probe) => probe,
             Self::Container(probe) => &**probe,
+            Self::Database(probe) => probe,
         }
     }
 }
@@ -230,6 +244,7 @@ impl DomainAction {
             Self::Disk(action) => &**action,
             Self::Memory(action) => action,
             Self::Container(action) => action,
+            Self::Database(action) => action,
         }
     }
 }
@@ -264,6 +279,12 @@ impl From<ContainerProbe> for Probe {
     }
 }
 
+impl From<DatabaseProbe> for Probe {
+    fn from(probe: DatabaseProbe) -> Self {
+        Self::Domain(DomainProbe::Database(probe))
+    }
+}
+
 impl From<CertificateAction> for Action {
     fn from(action: CertificateAction) -> Self {
         Self::Domain(DomainAction::Certificate(Box::new(action)))
@@ -288,6 +309,12 @@ impl From<ContainerAction> for Action {
     }
 }
 
+impl From<DatabaseAction> for Action {
+    fn from(action: DatabaseAction) -> Self {
+        Self::Domain(DomainAction::Database(action))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_has_targets_is_known_before_the_slash_of_a_target() {
-        assert_eq!(DOMAINS, ["service", "certificate", "disk", "timesync", "container"]);
+        assert_eq!(DOMAINS, ["service", "certificate", "disk", "timesync", "container", "database"]);
         assert!(TargetId::of(OF_UNITS, "app.service").is_ok());
         assert!(
             TargetId::of(memory::DOMAIN.key, "app.service").is_err(),

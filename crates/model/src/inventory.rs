@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     condition::Value,
-    domain::{certificate::Endpoint, container::ContainerFacts},
+    domain::{certificate::Endpoint, container::ContainerFacts, database::DatabaseFacts},
     id::UnitName,
     probe::Probe,
     text::Text,
@@ -45,6 +45,9 @@ pub struct Inventory {
     /// The containers of its engines, sorted by name; at most [`Inventory::CONTAINERS_MAX`].
     #[serde(default)]
     pub containers: Vec<ContainerFacts>,
+    /// The servers of databases that have a socket here, sorted; at most [`Inventory::DATABASES_MAX`].
+    #[serde(default)]
+    pub databases: Vec<DatabaseFacts>,
     /// The `host.*` fields of the condition language that could be read.
     pub facts: BTreeMap<Box<str>, Value>,
 }
@@ -62,6 +65,8 @@ impl Inventory {
     pub const SOCKETS_MAX: usize = 512;
     /// Most containers kept.
     pub const CONTAINERS_MAX: usize = 1_000;
+    /// Most servers of databases kept.
+    pub const DATABASES_MAX: usize = 32;
 }
 
 /// A unit that listens in the place of a service, and starts it when somebody asks.

@@ -27,6 +27,7 @@ const DOMAINS: &[(&str, &[&str], usize)] = &[
     ("memory", &["memory"], 5),
     ("timesync", &["timesync"], 6),
     ("container", &["container", "containers"], 6),
+    ("database", &["database", "databases"], 6),
 ];
 
 /// Words that look like a domain's and mean something else: where, and what they mean. `*` stands for anything at an end, and
@@ -75,6 +76,12 @@ const HOMONYMS: &[(&str, &[&str], &str)] = &[
     ("crates/fleet/src/incidents.rs", &["service"], "the agent's own unit"),
     ("crates/agent/src/", &["ReadOnlyFilesystem"], "an error of the system"),
     ("crates/store/src/", &["DiskFull"], "an error of the database"),
+    ("crates/store/src/", &["Database", "DatabaseCorrupt"], "the controller's own store"),
+    (
+        "crates/import/src/domain/service.rs",
+        &["DATABASES", "database", "is_database"],
+        "units that are named after one, in the predecessor's words",
+    ),
     ("crates/agent/src/", &["::service"], "names of libraries"),
     ("crates/socket/src/", &["::service"], "names of libraries"),
     ("crates/", &["service_fn", "SERVICE_UNAVAILABLE", "terms_of_service_agreed"], "names of libraries"),

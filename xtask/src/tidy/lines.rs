@@ -3,8 +3,11 @@
 
 /// What is counted, by what the names of its files begin with, and the most lines that it may have. A file counts where the
 /// longest beginning fits, so that a domain which comes has a limit of its own; a number may only fall.
-const PARTS: &[(&str, &str, usize)] =
-    &[("config", "crates/config/src/", 8_970), ("config: container", "crates/config/src/domain/container", 350)];
+const PARTS: &[(&str, &str, usize)] = &[
+    ("config", "crates/config/src/", 8_970),
+    ("config: container", "crates/config/src/domain/container", 350),
+    ("config: database", "crates/config/src/domain/database", 300),
+];
 
 /// The lines of a part's files, without files and folders of tests.
 fn count(begins: &str, files: &[(String, String)]) -> usize {

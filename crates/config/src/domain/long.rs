@@ -9,16 +9,23 @@ use ansai_model::{
     domain::{DomainAction, DomainProbe},
 };
 
-use super::{certificate, container, disk, memory, timesync};
+use super::disk::{long, write};
+use super::{certificate, container, database, memory, timesync};
 use crate::{
     fill::Filled,
     slice::{LOCAL_TIMEOUT, LongAction, LongForm, LongProbe},
 };
 
-const PROBES: [LongProbe; 5] =
-    [memory::LONG_PROBE, certificate::LONG_PROBE, disk::long::LONG_PROBE, timesync::LONG_PROBE, container::LONG_PROBE];
-const ACTIONS: [LongAction; 4] =
-    [memory::LONG_ACTION, certificate::LONG_ACTION, disk::long::LONG_ACTION, container::LONG_ACTION];
+const PROBES: [LongProbe; 6] = [
+    memory::LONG_PROBE,
+    certificate::LONG_PROBE,
+    long::LONG_PROBE,
+    timesync::LONG_PROBE,
+    container::LONG_PROBE,
+    database::LONG_PROBE,
+];
+const ACTIONS: [LongAction; 5] =
+    [memory::LONG_ACTION, certificate::LONG_ACTION, long::LONG_ACTION, container::LONG_ACTION, database::LONG_ACTION];
 pub(crate) const PROBE_KEYS: [Key; PROBES.len()] = keys(&PROBES);
 pub(crate) const ACTION_KEYS: [Key; ACTIONS.len()] = keys(&ACTIONS);
 
@@ -47,10 +54,11 @@ pub(crate) fn written_probe(probe: &DomainProbe) -> Fields {
     let fields = Fields::default();
     match probe {
         DomainProbe::Certificate(probe) => fields.put("certificate", certificate::read::written(probe).done()),
-        DomainProbe::Disk(probe) => fields.put("disk", disk::write::written_probe(probe)),
+        DomainProbe::Disk(probe) => fields.put("disk", write::written_probe(probe)),
         DomainProbe::Memory(probe) => fields.put("memory", probe.fields().done()),
         DomainProbe::Timesync(probe) => fields.put("timesync", probe.fields().done()),
         DomainProbe::Container(probe) => fields.put("container", probe.fields().done()),
+        DomainProbe::Database(probe) => fields.put("database", probe.fields().done()),
     }
 }
 
@@ -59,9 +67,10 @@ pub(crate) fn written_action(action: &DomainAction) -> Fields {
     let fields = Fields::default();
     match action {
         DomainAction::Certificate(action) => fields.put("certificate", action.fields().done()),
-        DomainAction::Disk(action) => fields.put("disk", disk::write::written_action(action)),
+        DomainAction::Disk(action) => fields.put("disk", write::written_action(action)),
         DomainAction::Memory(action) => fields.put("memory", memory::keys::written(action).done()),
         DomainAction::Container(action) => fields.put("container", container::keys::written(action).done()),
+        DomainAction::Database(action) => fields.put("database", database::keys::written(action).done()),
     }
 }
 
@@ -69,8 +78,9 @@ pub(crate) fn written_action(action: &DomainAction) -> Fields {
 pub(crate) fn timeout(action: &DomainAction) -> Duration {
     match action {
         DomainAction::Certificate(action) => certificate::timeout(action),
-        DomainAction::Disk(_) => disk::long::TIMEOUT,
+        DomainAction::Disk(_) => long::TIMEOUT,
         DomainAction::Memory(_) => LOCAL_TIMEOUT,
         DomainAction::Container(_) => container::TIMEOUT,
+        DomainAction::Database(_) => database::TIMEOUT,
     }
 }

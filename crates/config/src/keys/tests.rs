@@ -96,6 +96,8 @@ const LITTLE: &[&str] = &[
     "timesync: {unit: a.service}",
     "containers: {web: {restarts_max: 5}}",
     "services: {a.service: {probe: {container: {name: web}}}}",
+    "databases: {main: {postgresql: /run/postgresql}}",
+    "services: {a.service: {probe: {database: {postgresql: /run/postgresql}}}}",
     "services: {a.service: {probe: {timesync: {unit: b.service}}}}",
     "certificates: {a.example.com: {file: /etc/a.pem, renew: {acme: {webroot: /srv}}}}",
     "certificates: {a.example.com: {file: /etc/a.pem, services: [a.service], renew: {acme: {dns: {set: [/bin/a]}}}}}",

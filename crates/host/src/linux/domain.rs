@@ -4,6 +4,7 @@
 
 pub mod certificate;
 pub mod container;
+pub mod database;
 pub mod disk;
 mod memory;
 pub mod timesync;
@@ -72,6 +73,7 @@ pub(crate) trait Acts: Send + Sync {
 pub(super) struct Kept {
     memory: memory::Seen,
     container: container::Seen,
+    database: database::Seen,
 }
 
 /// What of the domains the fake machine has; its units and their memory are its own.
@@ -85,6 +87,8 @@ pub struct Pretended {
     pub timesync: timesync::pretend::Timesync,
     /// Its containers.
     pub containers: container::pretend::Containers,
+    /// Its servers of databases.
+    pub databases: database::pretend::Databases,
 }
 
 impl Pretended {
@@ -93,6 +97,7 @@ impl Pretended {
         inventory.mounts = self.filesystems.facts();
         self.timesync.tell(inventory);
         self.containers.tell(inventory);
+        self.databases.tell(inventory);
     }
 }
 
@@ -101,6 +106,7 @@ pub(super) async fn found(host: &LinuxHost, inventory: &mut Inventory) {
     disk::found(&host.inner.options.root, inventory).await;
     timesync::found(host, inventory).await;
     container::found(host, inventory).await;
+    database::found(host, inventory).await;
 }
 
 /// What domains search for only when an operator asks what there is: it takes seconds. The rest of the inventory is empty.
@@ -123,6 +129,7 @@ pub(crate) fn looks(probe: &DomainProbe) -> &dyn Observes {
         DomainProbe::Memory(probe) => probe,
         DomainProbe::Timesync(probe) => probe,
         DomainProbe::Container(probe) => &**probe,
+        DomainProbe::Database(probe) => probe,
     }
 }
 
@@ -133,5 +140,6 @@ pub(crate) fn acts(action: &DomainAction) -> &dyn Acts {
         DomainAction::Disk(action) => &**action,
         DomainAction::Memory(action) => action,
         DomainAction::Container(action) => action,
+        DomainAction::Database(action) => action,
     }
 }

@@ -102,6 +102,7 @@ checks![
     memory_is_asked_for_only_by_what_ends_nothing,
     a_clock_is_judged_beside_the_unit_that_keeps_it,
     a_container_that_is_not_there_is_unknown_and_is_not_restarted,
+    a_database_that_is_not_there_is_unknown_and_nobody_is_ended,
     a_filesystem_is_judged_where_one_is_mounted,
     a_certificate_that_is_missing_is_due_and_a_server_that_is_down_is_unknown,
     drills_break_and_are_refused_for_what_is_down,

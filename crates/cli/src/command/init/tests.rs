@@ -4,6 +4,7 @@ use ansai_model::{
     domain::{
         certificate::Endpoint,
         container::{ContainerFacts, Owner},
+        database::DatabaseFacts,
     },
     id::UnitName,
     inventory::{
@@ -76,6 +77,14 @@ fn container(name: &str, owner: Owner) -> ContainerFacts {
     ContainerFacts { name: name.into(), image, owner, needs: Vec::new(), settles_within: None }
 }
 
+fn databases() -> Vec<DatabaseFacts> {
+    let other = "/var/run/postgresql/.s.PGSQL.5433".to_owned();
+    vec![
+        DatabaseFacts { postgresql: "/var/run/postgresql".into(), owner: None },
+        DatabaseFacts { postgresql: other, owner: Some("Patroni runs here".into()) },
+    ]
+}
+
 /// A host that has some of everything.
 fn full() -> Found {
     let site = certificate("a", &["www.example.com", "example.com"], Signer::Trusted);
@@ -94,6 +103,7 @@ fn full() -> Found {
             container("node-agent", Owner::Other("a kubelet runs it".into())),
             container("web", Owner::Unit(UnitName::new("web.service").expect("valid"))),
         ],
+        databases: databases(),
         units: vec![
             unit("app.service", "An app\nof two lines"),
             unit("cups.service", "CUPS Scheduler"),
@@ -163,7 +173,7 @@ fn check(found: &Found, whose: Whose, golden: &str, expected: &str) {
 #[test]
 fn what_is_found_is_proposed_to_be_observed() {
     check(&full(), Whose::Host, "full.yaml", include_str!("../../../tests/init/full.yaml"));
-    assert_eq!(counts(&full(), Whose::Host), "10 services, 2 filesystems, 6 certificates, 3 containers");
+    assert_eq!(counts(&full(), Whose::Host), "10 services, 2 filesystems, 6 certificates, 3 containers, 2 databases");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use ansai_model::{
     domain::{
         certificate::{CertificateProbe, Endpoint, Expectation, FileProbe, KeyPlace, ServedProbe},
         container::{ContainerAction, ContainerProbe},
+        database::{DatabaseAction, DatabaseProbe},
         disk::{DiskAction, DiskProbe, USABLE, USED},
         memory::{self, ANONYMOUS, LIFE, MemoryAction, MemoryProbe, Release, ReleaseSignal},
         timesync::TimesyncProbe,
@@ -81,6 +82,19 @@ impl<B: Bench> Course<'_, B> {
         let seen = self.bench.host().observe(&probe, LIMIT).await;
         assert_eq!(seen.health(), Health::Unknown, "{seen:?}");
         let outcome = self.perform(Action::from(ContainerAction::Restart { name }), LIMIT).await;
+        let is_done = matches!(outcome, ActionOutcome::Succeeded { .. } | ActionOutcome::NotNeeded { .. });
+        assert!(!is_done, "{outcome:?}");
+    }
+
+    pub(super) async fn a_database_that_is_not_there_is_unknown_and_nobody_is_ended(&mut self) {
+        let (postgresql, patience) = ("/contract/nothing".to_owned(), Duration::from_secs(30));
+        for locks in [None, Some(patience)] {
+            let probe = Probe::from(DatabaseProbe { postgresql: postgresql.clone(), locks });
+            let seen = self.bench.host().observe(&probe, LIMIT).await;
+            assert_eq!(seen.health(), Health::Unknown, "{seen:?}");
+            assert!(seen.summary().as_str().starts_with("nothing has a socket at /contract/nothing"), "{seen:?}");
+        }
+        let outcome = self.perform(Action::from(DatabaseAction::EndIdle { postgresql, patience }), LIMIT).await;
         let is_done = matches!(outcome, ActionOutcome::Succeeded { .. } | ActionOutcome::NotNeeded { .. });
         assert!(!is_done, "{outcome:?}");
     }
