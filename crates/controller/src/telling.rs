@@ -32,10 +32,9 @@ use crate::start::now;
 /// The folder of messages that wait.
 const OUTBOX: &str = "outbox";
 
-/// Most messages for hosts that wait to be put into the outbox; the engine asks for the others again.
-const GROUPS_MAX: usize = 16;
-/// Most messages of its own that do.
-const OWN_MAX: usize = 1_000;
+/// Most messages for hosts that wait to be put into the outbox, and most of its own: what a storm over many hosts brings at once.
+/// The engine asks again for what found no place, which is half a minute later.
+const WAITING_MAX: usize = 1_000;
 
 /// Whom to tell, and what waits to be told.
 pub(crate) struct Telling {
@@ -66,10 +65,10 @@ impl Telling {
         let (queue, stop) = (outbox.clone(), stop.clone());
         tasks.spawn(async move { outbox::run(queue, &notifier, now, stop).await });
         // A loop that is gone asks again when it is back.
-        let groups = keeps(GROUPS_MAX, outbox.clone(), tasks, move |number| {
+        let groups = keeps(WAITING_MAX, outbox.clone(), tasks, move |number| {
             let _ = told.blocking_send(number);
         });
-        let own = keeps(OWN_MAX, outbox.clone(), tasks, |_| {});
+        let own = keeps(WAITING_MAX, outbox.clone(), tasks, |_| {});
         Self { routes, outbox, groups, own }
     }
 

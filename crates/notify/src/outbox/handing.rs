@@ -162,14 +162,18 @@ impl State {
     }
 
     fn is_left(&mut self, given: Option<Vec<Given>>, has_controller: bool) {
-        if let Some(given) = given
-            && self.kept.keep_given(&given).is_ok()
-        {
-            self.duties.are_written(given);
+        if let Some(given) = given {
+            self.is_no_longer_given(given);
         }
-        // What cannot be written down stays given, and is looked at again at the next link.
         self.unrouted_have(has_controller);
         self.settle_duties();
+    }
+
+    /// This is left of what was given. Where that cannot be written down it holds all the same, for nothing would ask again
+    /// before the next link: after a restart what was given is given, or taken back, once more.
+    fn is_no_longer_given(&mut self, left: Vec<Given>) {
+        let _ = self.kept.keep_given(&left);
+        self.duties.are_written(left);
     }
 
     fn says(&mut self, session: u64) -> Vec<MessageSaid> {
@@ -225,15 +229,19 @@ impl State {
             }
             MessageNews::Declined(key) => {
                 match self.duties.without(session, key) {
-                    // What cannot be written down stays given, and is given again on the next link.
                     Some(left) => {
-                        if self.kept.keep_given(&left).is_ok() {
-                            self.duties.are_written(left);
+                        self.is_no_longer_given(left);
+                        // It was asked for, so there is somebody to tell: one without a route is offered again, unless nobody
+                        // tells any more.
+                        if !self.duties.are_offered() {
+                            self.unrouted_is_declined(session, key);
                         }
                     }
-                    None => self.duties.keep(key),
+                    None => {
+                        self.duties.keep(key);
+                        self.unrouted_is_declined(session, key);
+                    }
                 }
-                self.unrouted_is_declined(session, key);
             }
             MessageNews::Taken(key) => {
                 let Some(left) = self.duties.without(session, key) else { return };

@@ -157,6 +157,21 @@ async fn what_cannot_be_written_down_as_given_is_sent_from_here() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_declined_or_left_is_sent_from_here_though_that_cannot_be_written_down() {
+    for is_left in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (outbox, key) = offering(dir.path(), 7);
+        outbox.hear(1, MessageNews::Wanted(key), at(10));
+        std::fs::create_dir(dir.path().join("given.tmp")).unwrap();
+        match is_left {
+            false => outbox.hear(1, MessageNews::Declined(key), at(20)),
+            true => outbox.belongs_to(None),
+        }
+        assert_eq!(sends(&outbox, HOUR).await.len(), BOTH);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_host_that_is_no_longer_the_member_that_gave_a_message_takes_it_back() {
     let gone: [fn(&Outbox); 6] = [
         // It has left.

@@ -126,3 +126,18 @@ fn what_cannot_be_kept_is_to_be_put_again() {
     put(&outbox, 7);
     assert_eq!(outbox.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_and_then_found_no_room_waits_and_is_offered_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let outbox = open(dir.path());
+    let key = put(&outbox, 7);
+    outbox.belongs_to(Some(&member()));
+    outbox.link(taker(1, true));
+    assert_eq!(said(&outbox, 1, SOON).await, [7]);
+    outbox.hear(1, MessageNews::Wanted(key), MonoTime::default());
+    outbox.hear(1, MessageNews::Declined(key), MonoTime::default());
+    assert_eq!(outbox.len(), 1);
+    outbox.link(taker(2, true));
+    assert_eq!(said(&outbox, 2, SOON).await, [7]);
+}
