@@ -134,9 +134,9 @@ const KEYS: &[Key] = &[
     key(
         "tells_for_hosts",
         Kind::Truth,
-        "Whether hosts hand over what a route of theirs would tell, so that one cause on many hosts is one message",
+        "Whether hosts hand over what they have to tell people, so that one cause on many hosts is one message",
     )
-    .default("false"),
+    .default("true"),
     key(
         "silent_after",
         Kind::Between { min: SILENT.0, max: SILENT.1 },

@@ -204,7 +204,7 @@ mod tests {
         let (_, notice) = message(&routes, Now::default(), &told(Severity::Day, false)).expect("somebody");
         let notice = Notice { hosts: Hosts::of(["web-01".into()]), ..notice };
         let tasks = TaskTracker::new();
-        let (goes_on, waits) = std::sync::mpsc::channel::<()>();
+        let (goes_on, waits) = std::sync::mpsc::sync_channel::<()>(1);
         let groups = keeps(2, outbox.clone(), &tasks, move |_| assert!(waits.recv().is_err(), "it is let go"));
         let refused = (1..=10).filter(|number| groups.try_send((*number, notice.clone())).is_err()).count();
         assert!(refused >= 7, "one is under way and two wait: {refused}");

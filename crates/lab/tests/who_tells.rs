@@ -38,10 +38,7 @@ fn has_mail(fleet: &Fleet) -> Result<()> {
     let host = &fleet.controller.host;
     mail::start(host)?;
     let file = "/etc/ansai/controller.yaml";
-    let route = format!(
-        "notify: {{desk: {{to: {}, smtp: \"smtp://127.0.0.1:25\"}}}}\ntells_for_hosts: true\n",
-        mail::RECIPIENT
-    );
+    let route = format!("notify: {{desk: {{to: {}, smtp: \"smtp://127.0.0.1:25\"}}}}\n", mail::RECIPIENT);
     host.write_file(file, format!("{}{route}", host.read_file(file)?), 0o644)?;
     host.run_ok(&["systemctl", "restart", UNIT])?;
     fleet.wait_connected()
