@@ -256,10 +256,15 @@ impl Context {
         let Some(found) = self.bundle.parts().targets.get(target) else { return target_not_found(target) };
         let Some(request) = found.requests.get(name.as_str()).cloned() else {
             let known: Vec<&str> = found.requests.keys().map(|name| name.as_str()).collect();
-            let known = if known.is_empty() { "nothing".into() } else { known.join(", ") };
+            let suggestion = match known.is_empty() {
+                true => {
+                    "nothing is declared that would do it: the page of its domain says by which key that is done".into()
+                }
+                false => format!("it offers {}; `ansai config show --expanded` has its declaration", known.join(", ")),
+            };
             return Answer::NotFound {
                 what: Text::new(format!("{target} does not offer to `{name}`")),
-                suggestion: Text::new(format!("it offers {known}; `ansai config show --expanded` has its declaration")),
+                suggestion: Text::new(suggestion),
             };
         };
         if let Some(refusal) = self.view().restrained(target) {

@@ -1,7 +1,7 @@
 //! `ansai heal`: what an operator's wish to have a target healed comes to at this moment, and whether it would be refused, which
 //! whoever suggests it must know. What is done then is the remediation's.
 
-use alloc::{format, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use ansai_model::{
     action::Disruption,
@@ -64,7 +64,7 @@ impl Context {
             }
         });
         self.changed();
-        refused(why, format!("`ansai explain {target}` has every gate"))
+        refused(why, format!("`ansai explain {target}` has every gate{}", self.view().by_hand(target)))
     }
 
     /// What the gates object to is not begun, and changes nothing of what was decided before.
@@ -72,11 +72,19 @@ impl Context {
         let has = if decision.gates.is_empty() { "says how it stands" } else { "has every gate" };
         self.keep_decision(id, decision);
         let why = self.state.incidents.get(&id).map_or_else(|| "it is over".into(), why_not_healed);
-        refused(why, format!("`ansai explain {target}` {has}"))
+        refused(why, format!("`ansai explain {target}` {has}{}", self.view().by_hand(target)))
     }
 }
 
 impl<'a> View<'a> {
+    /// How a person does it past all limits, where that is one command.
+    fn by_hand(self, target: &TargetId) -> String {
+        match self.unit_of(target).is_some() {
+            true => format!("; by hand, without any limit: systemctl restart {}", target.name()),
+            false => String::new(),
+        }
+    }
+
     /// What the gates say against healing an incident that a person asks for now, when they would not let it begin.
     fn objections_to_healing(self, id: IncidentId) -> Option<Decision> {
         let incident = self.incident(id).filter(|incident| !self.is_well(incident))?;
@@ -116,9 +124,7 @@ impl<'a> View<'a> {
                 ),
                 None => refused(
                     format!("nothing is known to be wrong with {target}"),
-                    format!(
-                        "`ansai explain {target}` says what its checks see; a stopped service is started with systemctl"
-                    ),
+                    format!("`ansai explain {target}` says what its checks see{}", self.by_hand(target)),
                 ),
             });
         };
