@@ -7,7 +7,7 @@ use ansai_host::port::Host;
 use ansai_model::{
     bundle::Target,
     fleet::RestraintKind,
-    id::{IncidentId, TargetId},
+    id::{IncidentId, RouteId, TargetId},
     incident::Phase,
     observation::Health,
     policy::Scope,
@@ -172,16 +172,21 @@ pub(crate) fn summary(report: &Report) -> IncidentSummary {
 
 /// Who told people of an incident, or is to, of each message in a line, the oldest first.
 fn told_of(outbox: &Outbox, incident: IncidentId, opened: WallTime) -> Vec<Text> {
-    let words = |fate| match fate {
+    outbox.fates(incident, opened).iter().map(fate_in_words).map(Text::from).collect()
+}
+
+fn fate_in_words(fate: &Fate) -> String {
+    match fate {
         Fate::Waits => "waits on this host to be told".to_owned(),
-        Fate::Told(routes) => {
-            let routes: Vec<String> = routes.iter().map(ToString::to_string).collect();
-            format!("told by this host on {}", routes.join(", "))
+        Fate::Told { on, waiting } => {
+            let on: Vec<String> = on.iter().map(ToString::to_string).collect();
+            let waiting: Vec<&str> = waiting.iter().map(RouteId::as_str).collect();
+            let told = format!("told by this host on {}", on.join(", "));
+            if waiting.is_empty() { told } else { format!("{told}; it waits to be told on {}", waiting.join(", ")) }
         }
         Fate::Given(_) => "given to the controller, which has not said that it has it".to_owned(),
         Fate::Taken(_) => "told by the controller".to_owned(),
-    };
-    outbox.fates(incident, opened).into_iter().map(words).map(Text::from).collect()
+    }
 }
 
 /// Open incidents and kept reports, newest first.
@@ -261,8 +266,26 @@ mod tests {
     use std::time::Duration;
 
     use ansai_model::id::CheckId;
+    use ansai_notify::outbox::ToldOn;
 
     use super::*;
+
+    #[test]
+    fn who_told_names_only_the_routes_that_took_it() {
+        let route = |name: &str| RouteId::new(name).expect("valid");
+        let email = ToldOn { route: route("email"), instead_of: None };
+        let file = ToldOn { route: route("file"), instead_of: Some(route("email")) };
+        let says = |on: &[&ToldOn], waiting: &[&str]| {
+            let waiting = waiting.iter().map(|name| route(name)).collect();
+            fate_in_words(&Fate::Told { on: on.iter().map(|on| (*on).clone()).collect(), waiting })
+        };
+        assert_eq!(says(&[&email], &[]), "told by this host on email");
+        assert_eq!(says(&[&file], &[]), "told by this host on file (instead of email)");
+        assert_eq!(
+            says(&[&email, &file], &["pager"]),
+            "told by this host on email, file (instead of email); it waits to be told on pager"
+        );
+    }
 
     #[test]
     fn what_is_no_outage_has_no_downtime_in_the_list() {

@@ -17,8 +17,8 @@ use std::{
 use ansai_model::{
     id::{IncidentId, RouteId},
     notify::{Notice, NoticeKind, Route},
-    text::Text,
-    time::{Now, WallTime},
+    text::{Counted, Text},
+    time::{Now, Shown, WallTime},
 };
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -31,7 +31,7 @@ mod unrouted;
 mod worker;
 
 use duty::{Duties, Duty};
-pub use handing::{Fate, MESSAGE_BYTES_MAX};
+pub use handing::{Fate, MESSAGE_BYTES_MAX, ToldOn};
 use kept::{Kept, Stored};
 use plan::{MESSAGES_MAX, Queued, RouteState, is_dispensable};
 use unrouted::Unrouted;
@@ -187,13 +187,20 @@ impl Delivery {
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Delivered { route, messages, took } => write!(f, "told {route}: {messages} messages in {took:?}"),
+            Self::Delivered { route, messages, took } => {
+                write!(f, "told {route}: {} in {took:.1?}", Counted(*messages, "message"))
+            }
             Self::Refused { route, recipients } => {
                 let each: Vec<String> = recipients.iter().map(|(who, why)| format!("{who} ({why})")).collect();
                 write!(f, "{} of the route {route}", each.join(", "))
             }
             Self::Retrying { route, failures, after, why } => {
-                write!(f, "{route} could not be told ({failures} times, again in {after:?}): {why}")
+                write!(
+                    f,
+                    "{route} could not be told ({}, again in {}): {why}",
+                    Counted(*failures, "time"),
+                    Shown(*after)
+                )
             }
             Self::Rerouted { incident, from, to } => write!(f, "{incident} is told on {to} instead of {from}"),
             Self::Dead { why, .. } => write!(f, "a message is given up: {why}"),

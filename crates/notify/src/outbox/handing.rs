@@ -1,6 +1,8 @@
 //! Handing messages to the controller: what the duties say is kept on the disk here, and messages are read for the link. Who has
 //! the duty is [`super::duty`]'s, what is said on the link the agent's.
 
+use std::fmt;
+
 use ansai_model::{
     id::{IncidentId, RouteId},
     message::{MessageGiven, MessageKey, MessageNews, MessageOffered, MessageSaid},
@@ -26,12 +28,35 @@ pub const MESSAGE_BYTES_MAX: usize = 256 << 10;
 pub enum Fate {
     /// It waits here.
     Waits,
-    /// It was told from here, on these routes.
-    Told(Vec<RouteId>),
+    /// It was told from here.
+    Told {
+        /// On these routes; at least one.
+        on: Vec<ToldOn>,
+        /// These have not taken it yet.
+        waiting: Vec<RouteId>,
+    },
     /// It was given to this controller, which has not said yet that it has it.
     Given(Text),
     /// This controller has it.
     Taken(Text),
+}
+
+/// A route that took a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldOn {
+    /// The route.
+    pub route: RouteId,
+    /// The route that could not be told, and whose fallback it is.
+    pub instead_of: Option<RouteId>,
+}
+
+impl fmt::Display for ToldOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.instead_of {
+            Some(other) => write!(f, "{} (instead of {other})", self.route),
+            None => write!(f, "{}", self.route),
+        }
+    }
 }
 
 impl Outbox {
@@ -250,7 +275,7 @@ impl State {
                 let of_it = self.queued.values().filter(|queued| queued.key() == key);
                 let messages = of_it.map(|queued| (queued.number, DoneKey::of_queued(queued))).collect();
                 self.queued.retain(|_, queued| queued.key() != key);
-                self.kept.finish(messages, to.as_ref());
+                self.kept.finish(messages, None, to.as_ref());
                 // Else it is given once more, and taken once more.
                 let _ = self.kept.keep_given(&left);
                 self.duties.are_written(left);
@@ -262,19 +287,20 @@ impl State {
     fn fates(&self, incident: IncidentId, opened: WallTime) -> Vec<Fate> {
         let is_of_it = |key: MessageKey| key.incident == incident && key.opened == opened;
         let mut fates = std::collections::BTreeMap::new();
-        for (dispatch, route, given_to) in self.kept.done_of(is_of_it) {
-            match (given_to, fates.entry(dispatch).or_insert(Fate::Told(Vec::new()))) {
+        for (dispatch, told_on, given_to) in self.kept.done_of(is_of_it) {
+            let untold = Fate::Told { on: Vec::new(), waiting: Vec::new() };
+            match (given_to, fates.entry(dispatch).or_insert(untold)) {
                 (Some(to), fate) => *fate = Fate::Taken(to.clone()),
-                (None, Fate::Told(routes)) => routes.push(route.clone()),
+                (None, Fate::Told { on, .. }) => on.push(told_on),
                 (None, _) => {}
             }
         }
         for queued in self.queued.values().filter(|queued| is_of_it(queued.key())) {
-            let waits = match self.duties.given_to(queued.key()) {
-                Some(to) => Fate::Given(to.clone()),
-                None => Fate::Waits,
-            };
-            fates.insert(queued.dispatch, waits);
+            match (self.duties.given_to(queued.key()), fates.get_mut(&queued.dispatch)) {
+                (Some(to), _) => drop(fates.insert(queued.dispatch, Fate::Given(to.clone()))),
+                (None, Some(Fate::Told { waiting, .. })) => waiting.push(queued.route.clone()),
+                (None, _) => drop(fates.insert(queued.dispatch, Fate::Waits)),
+            }
         }
         fates.into_values().collect()
     }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     duty::Given,
+    handing::ToldOn,
     plan::{MESSAGES_MAX, Queued},
 };
 use crate::durable::{create_private_dir, read_bounded, write_atomically};
@@ -65,12 +66,30 @@ pub(super) struct DoneKey {
 struct Done {
     #[serde(flatten)]
     key: DoneKey,
+    /// The route that took it in place of its own, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    on: Option<RouteId>,
     /// The controller that has it, when it was given away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     given_to: Option<Text>,
 }
 
+impl Done {
+    fn told_on(&self) -> ToldOn {
+        let own = &self.key.route;
+        match &self.on {
+            Some(on) => ToldOn { route: on.clone(), instead_of: Some(own.clone()) },
+            None => ToldOn { route: own.clone(), instead_of: None },
+        }
+    }
+}
+
 impl DoneKey {
+    /// The message, on whatever route.
+    fn message(&self) -> MessageKey {
+        MessageKey { dispatch: self.dispatch, incident: self.incident, opened: self.opened }
+    }
+
     pub(super) fn of(stored: &Stored) -> Self {
         Self {
             dispatch: stored.dispatch,
@@ -220,19 +239,26 @@ impl Kept {
     }
 
     /// On which routes messages about an incident were told, and to whom they were given, by their numbers.
-    pub(super) fn done_of(&self, key: impl Fn(MessageKey) -> bool) -> Vec<(u64, &RouteId, Option<&Text>)> {
-        let of = |done: &&Done| {
-            let DoneKey { dispatch, incident, opened, .. } = done.key;
-            key(MessageKey { dispatch, incident, opened })
-        };
-        let all = self.done.iter().filter(of);
-        all.map(|done| (done.key.dispatch, &done.key.route, done.given_to.as_ref())).collect()
+    pub(super) fn done_of(&self, key: impl Fn(MessageKey) -> bool) -> Vec<(u64, ToldOn, Option<&Text>)> {
+        let all = self.done.iter().filter(|done| key(done.key.message()));
+        all.map(|done| (done.key.dispatch, done.told_on(), done.given_to.as_ref())).collect()
     }
 
-    /// Remembers messages as done and takes them away; `given_to` says which controller has them, when one has.
-    pub(super) fn finish(&mut self, messages: Vec<(u64, DoneKey)>, given_to: Option<&Text>) {
+    /// Whether this route has taken a message, as its own or in place of another.
+    pub(super) fn is_told_on(&self, key: MessageKey, route: &RouteId) -> bool {
+        self.done.iter().any(|done| {
+            done.given_to.is_none() && done.key.message() == key && done.on.as_ref().unwrap_or(&done.key.route) == route
+        })
+    }
+
+    /// Remembers messages as done and takes them away. `on` is the route that took them, `given_to` the controller that has
+    /// them, when one has.
+    pub(super) fn finish(&mut self, messages: Vec<(u64, DoneKey)>, on: Option<&RouteId>, given_to: Option<&Text>) {
         let (numbers, keys): (Vec<u64>, Vec<DoneKey>) = messages.into_iter().unzip();
-        self.done.extend(keys.into_iter().map(|key| Done { key, given_to: given_to.cloned() }));
+        self.done.extend(keys.into_iter().map(|key| {
+            let on = on.filter(|on| **on != key.route).cloned();
+            Done { key, on, given_to: given_to.cloned() }
+        }));
         while self.done.len() > DONE_MAX {
             self.done.pop_front();
         }

@@ -196,7 +196,7 @@ pub enum Step {
         /// On which route.
         route: RouteId,
     },
-    /// Send on the fallback route from now on.
+    /// Send on the fallback route from now on, unless that has the same message.
     Reroute {
         /// The number by which people end it.
         number: u64,

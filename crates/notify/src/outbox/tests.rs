@@ -178,6 +178,64 @@ async fn the_fallback_has_what_the_route_cannot_deliver() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fallback_that_has_the_same_message_is_not_told_it_again() {
+    let later = DeliverError::Later("down".into());
+    let never = DeliverError::Never("no such mailbox".into());
+    // Which routes a message is put on, and what the routes take while `a` and `b` are down.
+    let scenes: [(&[&str], &[&str]); 3] = [(&["a", "c"], &["c"]), (&["c", "a"], &["c"]), (&["a", "b"], &["c"])];
+    for (error, (put_on, told_on)) in [later, never].iter().flat_map(|error| scenes.map(|scene| (error, scene))) {
+        let dir = tempfile::tempdir().unwrap();
+        let (channels, told) = (Channels::default(), Told::default());
+        let routes = [route("a", Some("c")), route("b", Some("c")), route("c", None)];
+        let outbox = Outbox::open(dir.path(), &routes, told.observer());
+        channels.answer("a", Some(error.clone()));
+        channels.answer("b", Some(error.clone()));
+        let message = notice(1, NoticeKind::Escalated, put_on);
+        outbox.put(1, &message).unwrap();
+        run_until(&outbox, &channels, HOUR, || false).await;
+        let seen: Vec<String> = channels.seen().into_iter().map(|(route, _)| route).collect();
+        assert_eq!((seen, outbox.len()), (told_on.iter().map(|on| (*on).to_owned()).collect(), 1), "{put_on:?}");
+        // What is known of it is known after a restart, and the route that was down has its own once it is up.
+        let outbox = Outbox::open(dir.path(), &routes, told.observer());
+        run_until(&outbox, &channels, HOUR, || false).await;
+        assert_eq!((channels.seen().len(), outbox.len()), (1, 1), "{put_on:?}");
+        channels.answer("a", None);
+        channels.answer("b", None);
+        run_until(&outbox, &channels, 2 * HOUR, || outbox.is_empty()).await;
+        assert_eq!((channels.seen().len(), outbox.len()), (2, 0), "{put_on:?}");
+        // The next message is another one.
+        let outbox = Outbox::open(dir.path(), &routes, told.observer());
+        outbox.put(2, &notice(2, NoticeKind::Escalated, &["a"])).unwrap();
+        channels.answer("a", Some(error.clone()));
+        run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+        assert_eq!(channels.seen().last(), Some(&("c".to_owned(), vec![2])), "{put_on:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_become_of_a_message_names_the_route_that_took_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let channels = Channels::default();
+    let routes = [route("a", Some("c")), route("b", None), route("c", None)];
+    let open = || Outbox::open(dir.path(), &routes, Told::default().observer());
+    let outbox = open();
+    channels.answer("a", Some(DeliverError::Never("no such mailbox".into())));
+    channels.answer("b", Some(DeliverError::Later("down".into())));
+    let message = notice(1, NoticeKind::Escalated, &["a", "b"]);
+    outbox.put(1, &message).unwrap();
+    let fates = |outbox: &Outbox| outbox.fates(message.report.incident, message.report.opened.wall);
+    assert_eq!(fates(&outbox), [Fate::Waits]);
+    run_until(&outbox, &channels, HOUR, || false).await;
+    let on = vec![ToldOn { route: id("c"), instead_of: Some(id("a")) }];
+    assert_eq!(fates(&outbox), [Fate::Told { on: on.clone(), waiting: vec![id("b")] }]);
+    let outbox = open();
+    channels.answer("b", None);
+    run_until(&outbox, &channels, HOUR, || outbox.is_empty()).await;
+    let on = on.into_iter().chain([ToldOn { route: id("b"), instead_of: None }]).collect();
+    assert_eq!(fates(&outbox), [Fate::Told { on, waiting: vec![] }]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_nobody_takes_is_put_aside_and_said() {
     let dir = tempfile::tempdir().unwrap();
     let (channels, told) = (Channels::default(), Told::default());

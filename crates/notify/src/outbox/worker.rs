@@ -144,23 +144,28 @@ impl State {
             }
             Err(error) => error,
         };
+        let numbers: Vec<u64> = messages.iter().map(|(number, _)| *number).collect();
+        self.put_back(messages);
         let fallback = route.fallback.filter(|fallback| *fallback != id && self.routes.contains_key(fallback));
-        let is_free = |(_, stored): &(u64, Stored)| fallback.as_ref().is_some_and(|to| !stored.tried.contains(to));
-        if let (DeliverError::Never(_), Some(to), true) = (&error, &fallback, messages.iter().all(is_free)) {
+        let mut told: Vec<Delivery> = match (&error, &fallback) {
             // It never arrives on this route, so there is nothing to wait for.
-            let numbers: Vec<u64> = messages.iter().map(|(number, _)| *number).collect();
-            self.put_back(messages);
-            return numbers.into_iter().filter_map(|number| self.reroute(number, to)).collect();
+            (DeliverError::Never(_), Some(to)) => {
+                numbers.iter().filter_map(|number| self.reroute(*number, to)).collect()
+            }
+            (DeliverError::Never(_) | DeliverError::Later(_), _) => Vec::new(),
+        };
+        if told.len() == numbers.len() {
+            return told;
         }
         // Even what is refused for good is tried again while it may be mended: a person is waiting for it.
         let how = match &error {
             DeliverError::Later(_) => Failure::ForNow,
             DeliverError::Never(_) => Failure::ForGood,
         };
+        let state = self.route_states.entry(id.clone()).or_default();
         let after = state.failed(now.mono, &id, how);
-        let failures = state.failures;
-        self.put_back(messages);
-        vec![Delivery::Retrying { route: id, failures, after, why: error.to_string() }]
+        told.push(Delivery::Retrying { route: id, failures: state.failures, after, why: error.to_string() });
+        told
     }
 
     /// Takes in that a message has arrived, at least at some of its recipients. Those who could not have it now get it later,
@@ -174,7 +179,8 @@ impl State {
             for (number, _) in &messages {
                 self.queued.remove(number);
             }
-            self.kept.finish(messages.iter().map(|(number, stored)| (*number, DoneKey::of(stored))).collect(), None);
+            let keys = messages.iter().map(|(number, stored)| (*number, DoneKey::of(stored))).collect();
+            self.kept.finish(keys, Some(&id), None);
         } else {
             let done: Vec<String> = served.into_iter().chain(refused.iter().map(|(who, _)| who.clone())).collect();
             for (_, stored) in &mut messages {
@@ -204,7 +210,19 @@ impl State {
         }
     }
 
+    /// Whether a route has a message already, or will have it by another of its copies.
+    fn is_told_or_queued_on(&self, queued: &Queued, route: &RouteId) -> bool {
+        let key = queued.key();
+        let has = |other: &Queued| other.number != queued.number && other.route == *route && other.key() == key;
+        self.kept.is_told_on(key, route) || self.queued.values().any(has)
+    }
+
+    /// Moves a message to another route, unless that has failed it or has the same one: then it waits for its own.
     fn reroute(&mut self, number: u64, to: &RouteId) -> Option<Delivery> {
+        let queued = self.queued.get(&number)?;
+        if queued.tried.contains(to) || self.is_told_or_queued_on(queued, to) {
+            return None;
+        }
         let mut stored = self.kept.read(number).ok()?;
         let from = std::mem::replace(&mut stored.route, to.clone());
         stored.tried.push(from.clone());

@@ -101,8 +101,9 @@ async fn what_nobody_wants_in_time_is_sent_from_here_once() {
     assert_eq!(sends(&outbox, Duration::from_millis(2_100)).await.len(), BOTH);
     outbox.hear(1, MessageNews::Wanted(key), at(3_000));
     assert_eq!(said(&outbox, 1), []);
-    let told = |route: &str| RouteId::new(route).unwrap();
-    assert_eq!(outbox.fates(key.incident, key.opened), [Fate::Told(vec![told("a"), told("b")])]);
+    let told = |route: &str| ToldOn { route: RouteId::new(route).unwrap(), instead_of: None };
+    let told = Fate::Told { on: vec![told("a"), told("b")], waiting: vec![] };
+    assert_eq!(outbox.fates(key.incident, key.opened), [told]);
     assert!(sends(&outbox, HOUR).await.is_empty());
 }
 
