@@ -396,7 +396,7 @@ impl<H: Host, S: Store> Shell<H, S> {
                 Ok(outcome) => outcome,
                 Err(_) => ActionOutcome::TimedOut { after: limit },
             };
-            tracing::info!(run = %run.id, target = %run.target, "ended: {outcome:?}");
+            tracing::info!(run = %run.id, target = %run.target, "ended: {outcome}");
             let _ = results.send(Input::ActionEnded { run: run.id, outcome }).await;
         });
     }

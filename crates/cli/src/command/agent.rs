@@ -11,19 +11,27 @@ use ansai_agent::{
 };
 use ansai_model::{text::visible, time::WallTime};
 use clap::Args;
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     Paths,
     exit::{Code, Failure},
 };
 
-/// The agent's log on stderr, a whole entry at a time: nothing in it is obeyed by a terminal, and what came from outside
+/// An entry of the log on stderr, written whole: nothing in it is obeyed by a terminal, and what came from outside
 /// cannot begin an entry of its own, since its further lines stand further to the right.
-struct Journal;
+struct Entry {
+    /// How urgent it is, where systemd's journal reads it.
+    priority: Option<Priority>,
+}
 
-impl Write for Journal {
+/// A priority of syslog(3), as the journal takes it off the beginning of a line (`SyslogLevelPrefix=` is on by default).
+type Priority = u8;
+
+impl Write for Entry {
     fn write(&mut self, entry: &[u8]) -> std::io::Result<usize> {
-        std::io::stderr().lock().write_all(entry_of(entry).as_bytes())?;
+        std::io::stderr().lock().write_all(entry_of(entry, self.priority).as_bytes())?;
         Ok(entry.len())
     }
 
@@ -32,14 +40,52 @@ impl Write for Journal {
     }
 }
 
-fn entry_of(entry: &[u8]) -> String {
+fn entry_of(entry: &[u8], priority: Option<Priority>) -> String {
     let text = String::from_utf8_lossy(entry);
-    format!("{}\n", visible(text.trim_end()).replace('\n', "\n    "))
+    // The journal takes each line for an entry, which has a priority of its own.
+    let prefix = priority.map(|priority| format!("<{priority}>")).unwrap_or_default();
+    format!("{prefix}{}\n", visible(text.trim_end()).replace('\n', &format!("\n{prefix}    ")))
+}
+
+/// Where entries go.
+struct Log {
+    /// Whether stderr is read by systemd's journal.
+    is_journal: bool,
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Entry;
+
+    fn make_writer(&'a self) -> Entry {
+        Entry { priority: self.is_journal.then(|| priority_of(Level::INFO)) }
+    }
+
+    fn make_writer_for(&'a self, entry: &Metadata<'_>) -> Entry {
+        Entry { priority: self.is_journal.then(|| priority_of(*entry.level())) }
+    }
+}
+
+fn priority_of(level: Level) -> Priority {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// Whether a stream of this device and inode is the one that `JOURNAL_STREAM` names; see systemd.exec(5).
+fn is_journal(journal_stream: Option<&str>, device: u64, inode: u64) -> bool {
+    let named = journal_stream.and_then(|named| named.split_once(':'));
+    named.is_some_and(|(named, of)| named.parse() == Ok(device) && of.parse() == Ok(inode))
 }
 
 /// Has what the process logs written to stderr.
 pub(super) fn log() {
-    tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(|| Journal).init();
+    let named = std::env::var("JOURNAL_STREAM").ok();
+    let stderr = rustix::fs::fstat(std::io::stderr());
+    let is_journal = stderr.is_ok_and(|stderr| is_journal(named.as_deref(), stderr.st_dev, stderr.st_ino));
+    tracing_subscriber::fmt().with_target(false).with_ansi(false).without_time().with_writer(Log { is_journal }).init();
 }
 
 /// Where a carried agent has its things: in memory, and gone when the host boots.
@@ -125,6 +171,25 @@ mod tests {
     #[test]
     fn an_entry_of_the_log_cannot_begin_another() {
         let entry = b" INFO failed: \x1b[2J\xff\n<0>kernel: all is lost\n";
-        assert_eq!(entry_of(entry), " INFO failed: \\u{1b}[2J\u{fffd}\n    <0>kernel: all is lost\n");
+        assert_eq!(entry_of(entry, None), " INFO failed: \\u{1b}[2J\u{fffd}\n    <0>kernel: all is lost\n");
+        assert_eq!(entry_of(entry, Some(6)), "<6> INFO failed: \\u{1b}[2J\u{fffd}\n<6>    <0>kernel: all is lost\n");
+    }
+
+    #[test]
+    fn the_journal_is_told_how_urgent_an_entry_is_and_nobody_else() {
+        let priorities = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE].map(priority_of);
+        assert_eq!(priorities, [3, 4, 6, 7, 7]);
+        assert_eq!(Log { is_journal: true }.make_writer().priority, Some(6));
+        assert_eq!(Log { is_journal: false }.make_writer().priority, None);
+    }
+
+    #[test]
+    fn the_journal_is_known_by_its_device_and_inode() {
+        assert!(is_journal(Some("8:123"), 8, 123));
+        for (named, device, inode) in
+            [(None, 8, 123), (Some("8:123"), 8, 124), (Some("8:123"), 9, 123), (Some("8"), 8, 0), (Some(":"), 0, 0)]
+        {
+            assert!(!is_journal(named, device, inode), "{named:?}");
+        }
     }
 }
