@@ -94,6 +94,11 @@ pub(crate) trait Domain: Sync {
         None
     }
 
+    /// Whether what fails of it is more or less bad, as how full a place is, which people want to know first.
+    fn has_degrees(&self) -> bool {
+        self.place().is_some()
+    }
+
     /// Examples of the commands that only it has.
     fn examples(&self) -> Examples {
         &[]

@@ -1,7 +1,7 @@
 //! Why something was done, or not: for every target, at any moment.
 
 use alloc::{format, string::String, vec::Vec};
-use core::time::Duration;
+use core::{cmp::Reverse, time::Duration};
 
 use ansai_model::{
     action::Disruption,
@@ -9,7 +9,7 @@ use ansai_model::{
     id::{CheckId, IncidentId, RuleId, TargetId},
     incident::{Incident, Phase},
     observation::Health,
-    rule::Autonomy,
+    rule::{Autonomy, Severity},
     runbook::Runbook,
     text::{Counted, Text},
     time::{MonoTime, Now, Shown, WallTime},
@@ -133,6 +133,9 @@ pub struct IncidentView {
     /// Whether looks find it well, and systemd has had to restart it in between.
     #[serde(skip)]
     pub lasts_not: bool,
+    /// How soon a person must see to it, when it is a failure that was escalated to one.
+    #[serde(skip)]
+    pub escalated: Option<Severity>,
 }
 
 /// A rule, and what the gates would say of it now.
@@ -261,6 +264,8 @@ impl View<'_> {
         let (is_well_again, left_to) = (well_since.is_some(), self.waits_for_its_cause(incident));
         let id = incident.id;
         let lasts_not = self.lasts_not(incident);
+        let is_escalated = matches!(incident.phase, Phase::Escalated { .. }) && !incident.kind.is_notify_only();
+        let escalated = is_escalated.then_some(incident.severity);
         IncidentView {
             id,
             phase,
@@ -274,6 +279,7 @@ impl View<'_> {
             is_well_again,
             well_since,
             lasts_not,
+            escalated,
         }
     }
 
@@ -367,9 +373,13 @@ fn ladder(runbook: &Runbook) -> Vec<Text> {
         .collect()
 }
 
-/// Of several open incidents the one that is told of first: one that is well again comes after what is not.
+/// Of several open incidents the one that is told of first: the most urgent that people were told of, and of what is not well
+/// again last that for which no rule applies yet; the first of those that are alike.
 fn foremost(incidents: &[IncidentView]) -> Option<&IncidentView> {
-    incidents.iter().find(|incident| incident.well_since.is_none()).or(incidents.first())
+    incidents.iter().min_by_key(|incident| {
+        let waits_for_rule = matches!(incident.phase, Phase::Open) && incident.no_rule.is_some();
+        (incident.well_since.is_some(), Reverse(incident.escalated), waits_for_rule)
+    })
 }
 
 impl Standing {

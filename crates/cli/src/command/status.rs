@@ -235,8 +235,8 @@ fn table(targets: &[&TargetStatus], zone: &TimeZone) -> show::Page {
             // That it is well again says why it has an incident.
             Health::Healthy if target.incident.is_some() => target.explanation.to_string(),
             Health::Healthy => target.warning.as_ref().unwrap_or(&target.summary).to_string(),
-            // How full it is matters more than what is done.
-            Health::Failing if target::can_be_full(&target.target) => {
+            // How bad it is matters more than what is done.
+            Health::Failing if target::has_degrees(&target.target) => {
                 format!("{}; {}", target.summary, target.explanation)
             }
             Health::Failing | Health::Unknown => target.explanation.to_string(),
@@ -332,11 +332,16 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_says_how_full_it_is() {
+    fn what_has_degrees_says_first_how_bad_it_is() {
         let mut full = target("disk//var", Health::Failing, Some(1));
         full.summary = "97.2 % used".into();
         let text = table(&[&full], &TimeZone::UTC).to_string();
         assert!(text.ends_with("97.2 % used; waits 3s before the next attempt"), "{text}");
+        let mut expired = target("certificate/partner", Health::Failing, Some(13));
+        expired.summary = "partner: expired 668d ago".into();
+        expired.explanation = "a person must see to it: no remedy is declared for it".into();
+        let text = table(&[&expired], &TimeZone::UTC).to_string();
+        assert!(text.ends_with("expired 668d ago; a person must see to it: no remedy is declared for it"), "{text}");
     }
 
     #[test]

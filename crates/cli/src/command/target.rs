@@ -98,9 +98,9 @@ pub(super) fn scope_in_words(words: &str) -> Scope {
     }
 }
 
-/// Whether it is a place, of which people want to know how full it is.
-pub(super) fn can_be_full(target: &TargetId) -> bool {
-    place(target.as_str()).is_some()
+/// Whether people want to know of what fails how bad it is, before what is done about it.
+pub(super) fn has_degrees(target: &TargetId) -> bool {
+    domain::split(target.as_str()).is_some_and(|(domain, _)| domain.has_degrees())
 }
 
 /// What stands behind the domain: the name of a unit, the path of a place.

@@ -17,6 +17,11 @@ impl Domain for Certificates {
         &DOMAIN
     }
 
+    // Since when it has expired.
+    fn has_degrees(&self) -> bool {
+        true
+    }
+
     fn plural(&self) -> &'static str {
         "certificates"
     }

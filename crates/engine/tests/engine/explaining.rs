@@ -285,3 +285,23 @@ fn a_look_from_before_a_stop_or_a_start_says_how_long_ago_it_was() {
     assert_eq!(ages(ActiveState::Inactive, Intent::Stopped), [true, false], "its port, and its unit");
     assert_eq!(ages(ActiveState::Active, Intent::ByItself), [true, false], "another run of it");
 }
+
+/// The end of a certificate is told by a rule that applies later; what nobody can mend is told at once and stands first.
+#[test]
+fn what_people_were_told_of_stands_before_what_no_rule_applies_to_yet() {
+    let certificate = "certificates: {partner: {file: /a.pem, trust: nobody}}\n";
+    let mut host = Host::new(&(PLAIN.to_owned() + certificate));
+    let partner = ansai_model::id::TargetId::new("certificate/partner").expect("a name");
+    let standing = |host: &Host| {
+        let standing = host.engine.standing(host.now, &partner).expect("a target");
+        let foremost = standing.foremost().expect("open").0;
+        (foremost, standing.summary.to_string(), standing.incidents.len())
+    };
+    let expired = || Observation::failing("/a.pem: expired 668d ago");
+    host.sees("certificate/partner#end", expired());
+    let (first, said, _) = standing(&host);
+    assert!(first == 1 && said.contains("`failing_for > 15m` does not hold"), "{said}");
+    host.sees("certificate/partner#file", expired());
+    let (first, said, count) = standing(&host);
+    assert!((first, count) == (2, 2) && said.starts_with("a person must see to it: nothing heals"), "{said}");
+}
