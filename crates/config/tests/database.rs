@@ -71,6 +71,12 @@ fn what_is_no_place_of_a_socket_is_refused() {
     let wrong = |text: &str| parse(&[("ansai.yaml".into(), text.to_owned())]).expect_err("refused").to_string();
     let relative = wrong("databases: {main: {postgresql: run/postgresql}}");
     assert!(relative.contains("`run/postgresql` is no absolute path"), "{relative}");
+    let probe = "services: {a.service: {}}\nchecks: {service/a.service#b: {probe: {database: {postgresql: /run/postgresql, locks: 0s}}}}";
+    let action = "services: {a.service: {}}\nrunbooks: {b: [{name: end, steps: [{database: {end_idle: /run/postgresql, patience: 999ms}}]}]}";
+    for hasty in ["databases: {main: {postgresql: /run/postgresql, patience: 0s}}", probe, action] {
+        let said = wrong(hasty);
+        assert!(said.contains("1s"), "{said}");
+    }
     let missing = wrong("databases: {main: {}}");
     assert!(missing.contains("`postgresql` is missing"), "{missing}");
 }

@@ -61,6 +61,16 @@ fn write(host: &Host, table: &str, count: u32) -> Result<Background> {
     host.spawn(&["runuser", "-u", "daemon", "--", "sh", "-c", &script])
 }
 
+/// A change of a table, which waits for whoever reads it and has all others wait; it is there when this returns.
+fn alter(host: &Host, table: &str) -> Result<Background> {
+    let sql = format!("ALTER TABLE {table} ADD COLUMN new int");
+    let change =
+        host.spawn(&["runuser", "-u", "daemon", "--", "env", "PGAPPNAME=change", "psql", "-qc", &sql, "app"])?;
+    let waiting = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+    host.wait_until("the change to wait", LIMIT, || Ok(as_superuser(host, "app", &waiting)? == "1"))?;
+    Ok(change)
+}
+
 /// What the agent says of the server.
 fn target(host: &Host) -> Value {
     let status = agent::json(host, &["status"]).unwrap_or_default();
@@ -93,19 +103,24 @@ fn an_idle_session_that_blocks_fifty_writers_is_ended_and_its_report_proves_that
     let one = "SELECT count(*), min(backend_start) FROM pg_stat_activity WHERE application_name = 'ansai'";
     let before = as_superuser(&host, "postgres", one)?;
     ensure!(before.starts_with("1|"), "one connection: {before}");
-    let _holder = holds(&host, "holder", "BEGIN; LOCK TABLE t1 IN SHARE MODE;")?;
+    let _holder = holds(&host, "holder", "BEGIN; SELECT count(*) FROM t1;")?;
+    let _change = alter(&host, "t1")?;
     let _writers = write(&host, "t1", 50)?;
     let report = agent::wait_report(&host, "i1", "healed")?;
     ensure!(report["target"] == "database/main" && steps(&report, "started").len() == 1, "{report:#}");
     let ended = report["steps"].to_string();
-    ensure!(ended.contains("ended pid ") && ended.contains("nothing written was lost"), "{report:#}");
+    ensure!(
+        ended.contains("ended pid ") && ended.contains("nothing written to this server's tables was lost"),
+        "{report:#}"
+    );
     let evidence = report["evidence"].to_string();
     ensure!(evidence.contains("(holder, role daemon, database app) holds it"), "{report:#}");
     ensure!(evidence.contains("INSERT INTO t1 VALUES (?)") && !evidence.contains("4711"), "{report:#}");
     let count = || as_superuser(&host, "app", "SELECT count(*) FROM t1");
     host.wait_until("the writers to have written", LIMIT, || Ok(count()? == "50"))?;
     ensure!(!is_idle(&host, "holder"), "it is ended");
-    ensure!(as_superuser(&host, "postgres", one)? == before, "the connection of the looks is the same");
+    let count = || as_superuser(&host, "postgres", one).map(|after| after.starts_with("1|"));
+    host.wait_until("one connection to be left", LIMIT, count)?;
     let open = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'ansai' AND (xact_start IS NOT NULL OR state <> 'idle')";
     ensure!(as_superuser(&host, "postgres", open)? == "0", "no look holds a transaction open");
     Ok(())
@@ -130,26 +145,28 @@ fn one_that_has_written_is_never_ended_and_a_person_is_told_with_the_chain() -> 
     Ok(())
 }
 
-/// Each of these blocks a writer and has no transaction id but the third; the one with temporary tables is known by the statement
-/// that would end it alone.
+/// Each of these blocks a change and has no transaction id but the one with a row; the one with temporary tables is known by the
+/// statement that would end it alone.
 #[test]
 fn what_keeps_anything_besides_its_locks_is_never_ended() -> Result<()> {
     let host = boot("kept", ROLES)?;
     agent::start(&host)?;
     wait_health(&host, "healthy")?;
+    as_superuser(&host, "app", "INSERT INTO t3 VALUES (1)")?;
     let holders = [
-        ("advisory", "SELECT pg_advisory_lock(1); BEGIN; LOCK TABLE t1 IN SHARE MODE;"),
-        ("snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t2; LOCK TABLE t2 IN SHARE MODE;"),
-        ("row", "BEGIN; SELECT a FROM t3 FOR UPDATE; LOCK TABLE t3 IN ACCESS EXCLUSIVE MODE;"),
-        ("my_pg_dump", "BEGIN; LOCK TABLE t4 IN SHARE MODE;"),
-        ("temporary", "CREATE TEMPORARY TABLE kept AS SELECT 1; BEGIN; LOCK TABLE t5 IN SHARE MODE;"),
+        ("advisory", "SELECT pg_advisory_lock(1); BEGIN; SELECT count(*) FROM t1;"),
+        ("snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t2;"),
+        ("row", "BEGIN; SELECT a FROM t3 FOR UPDATE;"),
+        ("my_pg_dump", "BEGIN; SELECT count(*) FROM t4;"),
+        ("temporary", "CREATE TEMPORARY TABLE kept AS SELECT 1; BEGIN; SELECT count(*) FROM t5;"),
+        ("mutex", "BEGIN; LOCK TABLE t6 IN SHARE UPDATE EXCLUSIVE MODE;"),
     ];
     let _held = holders.iter().map(|(name, sql)| holds(&host, name, sql)).collect::<Result<Vec<_>>>()?;
-    let _writing = (1..=5).map(|number| write(&host, &format!("t{number}"), 1)).collect::<Result<Vec<_>>>()?;
+    let _changing = (1..=6).map(|number| alter(&host, &format!("t{number}"))).collect::<Result<Vec<_>>>()?;
     let report = agent::wait_report(&host, "i1", "escalated")?;
     let steps = report["steps"].to_string();
     for words in [
-        "as advisory ones",
+        "as LOCK TABLE and advisory ones are",
         "as a dump does",
         "has written or locked rows",
         "what keeps a database",
@@ -173,8 +190,8 @@ fn what_patroni_manages_is_observed_and_told_and_never_touched() -> Result<()> {
     wait_health(&host, "healthy")?;
     // It comes after the agent has found out what may be done.
     let _patroni = patroni()?;
-    let _holder = holds(&host, "holder", "BEGIN; LOCK TABLE t1 IN SHARE MODE;")?;
-    let _writers = write(&host, "t1", 3)?;
+    let _holder = holds(&host, "holder", "BEGIN; SELECT count(*) FROM t1;")?;
+    let _change = alter(&host, "t1")?;
     let report = agent::wait_report(&host, "i1", "escalated")?;
     ensure!(report.to_string().contains("Patroni runs here: it is observed only"), "{report:#}");
     ensure!(!report["steps"].to_string().contains("ended pid"), "{report:#}");
@@ -194,8 +211,8 @@ fn a_missing_right_makes_it_unknown_and_is_named_with_what_gives_it_and_a_dead_s
     as_superuser(&host, "postgres", "GRANT pg_monitor TO root")?;
     wait_health(&host, "healthy")?;
     // Nothing may be ended yet, and that is said when it would be.
-    let holder = holds(&host, "holder", "BEGIN; LOCK TABLE t1 IN SHARE MODE;")?;
-    let _writers = write(&host, "t1", 1)?;
+    let holder = holds(&host, "holder", "BEGIN; SELECT count(*) FROM t1;")?;
+    let _change = alter(&host, "t1")?;
     agent::wait_report_with(&host, "i1", "steps", "GRANT pg_signal_backend TO")?;
     drop(holder);
     // A crash leaves its socket, a stop takes it away.

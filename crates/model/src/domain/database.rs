@@ -17,7 +17,7 @@ use crate::{
     text::Text,
 };
 
-pub use judge::{chain, harmless, judge, roots};
+pub use judge::{chain, freeing, harmless, judge, roots};
 
 /// The domain: each server by the name that the configuration gives it.
 pub const DOMAIN: Domain =
@@ -121,7 +121,8 @@ pub struct Session {
     pub has_written: bool,
     /// Whether it keeps a snapshot, as a dump or a cursor does.
     pub has_snapshot: bool,
-    /// Whether it has locks of other kinds than those of tables and its own: advisory ones first of all.
+    /// Whether it has locks that a plain statement does not take: advisory ones, or a table by `LOCK TABLE`, which may be an
+    /// application's mutex.
     pub has_other_locks: bool,
     /// Whether it waits for a lock itself.
     pub is_waiting: bool,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ansai_keys::{Key, Kind, Shape, key};
+use ansai_keys::{DURATION_MAX, Key, Kind, Shape, key};
 use ansai_model::domain::database::{DatabaseAction, DatabaseProbe};
 
 use super::{Database, SECTION as NAME};
@@ -17,8 +17,10 @@ use crate::{
 const POSTGRESQL: Key = key("postgresql", Kind::Path, "The folder of its UNIX socket, or the socket itself")
     .example("/var/run/postgresql")
     .needed("`postgresql` is missing", "write postgresql: /var/run/postgresql");
+/// Without any patience whoever thinks for a moment within a transaction would be ended.
+const WAIT: Kind = Kind::Between { min: Duration::from_secs(1), max: DURATION_MAX };
 const PATIENCE: Key =
-    key("patience", Kind::Duration, "For how long somebody may wait for a lock of one who is idle in a transaction")
+    key("patience", WAIT, "For how long somebody may wait for a lock of one who is idle in a transaction")
         .default("30s");
 
 fills! {
@@ -41,7 +43,7 @@ pub(crate) const SECTION: Key =
 fills! {
     DatabaseProbe {
         postgresql: POSTGRESQL,
-        locks: key("locks", Kind::Duration, "Fails when somebody waits for a lock for longer, in place of whether it answers")
+        locks: key("locks", WAIT, "Fails when somebody waits for a lock for longer, in place of whether it answers")
             .example("30s"),
     }
 }

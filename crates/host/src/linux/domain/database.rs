@@ -118,7 +118,7 @@ async fn look(host: &LinuxHost, probe: &DatabaseProbe, around: Around) -> Result
 async fn sessions(host: &LinuxHost, postgresql: &str) -> Result<Vec<Session>, Trouble> {
     let role = around(host, AROUND_FOR).await.map_err(Trouble::Aside)?.role;
     let rows = ask(host, postgresql, &role, &sql::sessions()).await?;
-    sql::read_sessions(&rows).ok_or(Trouble::Garbled)
+    sql::all_sessions(&rows)
 }
 
 fn answers(looked: &Looked) -> Observation {
@@ -166,7 +166,8 @@ fn troubled(probe: &DatabaseProbe, trouble: &Trouble, role: &str) -> Observation
         // Who stops it takes its socket away, and it stays where it breaks off.
         Trouble::Refused(_) | Trouble::Late => true,
         Trouble::Broken(error) => error.kind() != io::ErrorKind::PermissionDenied,
-        Trouble::NoSocket(_) | Trouble::Password | Trouble::Garbled | Trouble::TooLong | Trouble::Aside(_) => false,
+        Trouble::NoSocket(_) | Trouble::Password | Trouble::Garbled | Trouble::TooLong => false,
+        Trouble::TooMany(_) | Trouble::Aside(_) => false,
     };
     // Whether it answers is one check's matter.
     match is_down && probe.locks.is_none() {

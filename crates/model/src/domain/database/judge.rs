@@ -20,6 +20,8 @@ use crate::{
 /// So many who wait too long, or one who waits for so long, are failing whatever holds the lock.
 const WAITING_MAX: usize = 5;
 const WAITS_MAX: Duration = Duration::from_secs(300);
+/// Most sessions that are ended at once.
+const ENDED_MAX: usize = 3;
 /// Most lines of a chain that are told.
 const LINES_MAX: usize = 40;
 /// Whoever calls itself so is left alone: what dumps, backs up, replicates or manages a server.
@@ -83,6 +85,46 @@ pub fn roots(sessions: &[Session]) -> Vec<&Session> {
     sessions.iter().filter(is_root).collect()
 }
 
+/// The sessions whose end lets somebody go on who has waited for longer than the patience: all whom that one waits for, also behind
+/// others, are harmless, and they are few. Nobody is told whose end would free nobody. Whoever has waited for longest comes first.
+#[must_use]
+pub fn freeing(sessions: &[Session], patience: Duration) -> Vec<&Session> {
+    let mut late: Vec<&Session> =
+        sessions.iter().filter(|session| session.waits.is_some_and(|waits| waits > patience)).collect();
+    late.sort_by_key(|session| core::cmp::Reverse(session.waits));
+    let mut taken: Vec<&Session> = Vec::new();
+    for waiter in late {
+        let Some(holders) = holders(sessions, waiter, patience) else { continue };
+        let new: Vec<&Session> =
+            holders.into_iter().filter(|one| taken.iter().all(|other| other.pid != one.pid)).collect();
+        if taken.len() + new.len() <= ENDED_MAX {
+            taken.extend(new);
+        }
+    }
+    taken
+}
+
+/// All whom somebody waits for at last; nothing when one of them is not harmless, or not seen.
+fn holders<'a>(sessions: &'a [Session], waiter: &'a Session, patience: Duration) -> Option<Vec<&'a Session>> {
+    let (mut known, mut next, mut holders) = (BTreeSet::from([waiter.pid]), Vec::from([waiter]), Vec::new());
+    while let Some(one) = next.pop() {
+        if one.is_waiting || one.waits.is_some() {
+            // Whom it waits for is not told of everybody.
+            if one.waits_for.is_empty() {
+                return None;
+            }
+            for pid in one.waits_for.iter().filter(|pid| known.insert(**pid)) {
+                // A prepared transaction is no session.
+                next.push(sessions.iter().find(|session| session.pid == *pid)?);
+            }
+        } else {
+            harmless(one, patience).ok()?;
+            holders.push(one);
+        }
+    }
+    Some(holders)
+}
+
 fn is_prepared(sessions: &[Session]) -> bool {
     sessions.iter().any(|session| session.waits_for.contains(&0))
 }
@@ -112,7 +154,7 @@ pub fn harmless(session: &Session, patience: Duration) -> Result<(), &'static st
         return Err("reads from one snapshot, as a dump does");
     }
     if session.has_other_locks {
-        return Err("holds locks besides those of tables, as advisory ones");
+        return Err("holds locks that are taken by request, as LOCK TABLE and advisory ones are");
     }
     if KEEPERS.iter().any(|word| calls_itself.contains(word)) {
         return Err("calls itself what keeps a database");
@@ -244,7 +286,10 @@ mod tests {
         let changes: &[(Change, &str)] = &[
             (|one| one.has_written = true, "has written or locked rows, which would be lost"),
             (|one| one.has_snapshot = true, "reads from one snapshot, as a dump does"),
-            (|one| one.has_other_locks = true, "holds locks besides those of tables, as advisory ones"),
+            (
+                |one| one.has_other_locks = true,
+                "holds locks that are taken by request, as LOCK TABLE and advisory ones are",
+            ),
             (|one| one.state = "active".into(), "is not idle in a transaction"),
             (|one| one.state = "idle in transaction (aborted)".into(), "is not idle in a transaction"),
             (|one| one.state = "".into(), "is not idle in a transaction"),
@@ -262,6 +307,34 @@ mod tests {
             change(&mut session);
             assert_eq!(harmless(&session, PATIENCE), Err(*why), "{session:?}");
         }
+    }
+
+    #[test]
+    fn nobody_is_ended_whose_end_frees_nobody() {
+        let check = |sessions: &[Session], expected: &[i32]| {
+            let mut pids: Vec<i32> = freeing(sessions, PATIENCE).iter().map(|one| one.pid).collect();
+            pids.sort_unstable();
+            assert_eq!(pids, expected, "{sessions:?}");
+        };
+        let wrote = Session { has_written: true, ..idle(1) };
+        check(&[idle(1), waiter(2, LONG, &[1]), waiter(3, LONG, &[2])], &[1]);
+        check(&[wrote.clone(), idle(4), waiter(2, LONG, &[1, 4])], &[]);
+        // It is behind one that waits for a writer.
+        check(&[wrote.clone(), idle(4), waiter(2, LONG, &[1]), waiter(3, LONG, &[2, 4])], &[]);
+        // Another one is freed.
+        check(&[wrote, idle(4), waiter(2, LONG, &[1]), waiter(3, LONG, &[4])], &[4]);
+        check(&[idle(1), waiter(2, LONG, &[1, 0])], &[]);
+        check(&[idle(1), waiter(2, LONG, &[1, 9])], &[]);
+        check(&[idle(1), waiter(2, PATIENCE, &[1])], &[]);
+        let unasked = Session { waits: None, waits_for: Vec::new(), ..waiter(3, LONG, &[]) };
+        check(&[idle(1), unasked, waiter(2, LONG, &[1, 3])], &[]);
+        // Each waits for the other.
+        check(&[waiter(2, LONG, &[3]), waiter(3, LONG, &[2])], &[]);
+        let few = [idle(1), idle(4), idle(5), idle(6)];
+        check(&[&few[..], &[waiter(2, LONG, &[1, 4, 5])]].concat(), &[1, 4, 5]);
+        check(&[&few[..], &[waiter(2, LONG, &[1, 4, 5, 6])]].concat(), &[]);
+        let longer = Duration::from_secs(90);
+        check(&[&few[..], &[waiter(2, LONG, &[1, 4]), waiter(3, longer, &[5, 6])]].concat(), &[5, 6]);
     }
 
     #[test]

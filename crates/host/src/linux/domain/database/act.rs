@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
-    domain::database::{DatabaseAction, DatabaseProbe, Session, harmless, roots},
+    domain::database::{DatabaseAction, DatabaseProbe, Session, freeing, harmless, roots},
     text::Text,
     time::Shown,
 };
@@ -14,8 +14,6 @@ use ansai_model::{
 use super::{Connection, Looked, Trouble, around, grant, look, may_look, sessions, sql};
 use crate::linux::{LinuxHost, act::Planned};
 
-/// Most that are ended at once.
-const ENDED_MAX: usize = 8;
 /// What is written of a conclusion that is not this program's to draw.
 const PROOF: &str = "the server found in the statement that ended it that it was the same session in the same transaction, idle \
                      since, without a transaction id and without a snapshot, with locks of this database's own tables alone, no \
@@ -97,6 +95,7 @@ async fn ruling(host: &LinuxHost, action: &DatabaseAction) -> Ruling {
     }
     match sessions(host, postgresql).await {
         Ok(sessions) => ruled(&sessions, *patience, looked.role),
+        Err(trouble @ Trouble::TooMany(_)) => Ruling::No(Text::new(trouble.to_string())),
         Err(trouble) => Ruling::Unseen(Text::new(trouble.to_string())),
     }
 }
@@ -122,21 +121,16 @@ fn ruled(seen: &[Session], patience: Duration, role: String) -> Ruling {
     if !seen.iter().any(|session| session.waits.is_some_and(|waits| waits > patience)) {
         return Ruling::Well("nobody waits for a lock for too long any more".into());
     }
-    let (mut harmless_ones, mut others) = (Vec::new(), Vec::new());
-    for root in roots(seen) {
-        match harmless(root, patience) {
-            Ok(()) if harmless_ones.len() < ENDED_MAX => harmless_ones.push(root.clone()),
-            Ok(()) => {}
-            Err(why) => others.push(format!("{}: it {why}", named(root))),
-        }
-    }
+    let why = |root: &&Session| Some(format!("{}: it {}", named(root), harmless(root, patience).err()?));
+    let mut others: Vec<String> = roots(seen).iter().filter_map(why).collect();
     if seen.iter().any(|session| session.waits_for.contains(&0)) {
         others.push("a prepared transaction, which only a person may end".to_owned());
     }
-    match (harmless_ones.is_empty(), others.is_empty()) {
-        (false, _) => Ruling::End(harmless_ones, others, role),
+    let taken: Vec<Session> = freeing(seen, patience).into_iter().cloned().collect();
+    match (taken.is_empty(), others.is_empty()) {
+        (false, _) => Ruling::End(taken, others, role),
         (true, false) => Ruling::No(Text::new(format!("nobody may be ended: {}", others.join(", ")))),
-        (true, true) => Ruling::No("who holds the lock is not seen".into()),
+        (true, true) => Ruling::No("too many hold the lock, or who holds it is not seen".into()),
     }
 }
 
@@ -186,13 +180,13 @@ mod tests {
         let wrote = Session { has_written: true, ..idle(1) };
         let why = "pid 1 (role web, database app): it has written or locked rows, which would be lost";
         check(&[wrote.clone(), waiter(2, LONG, &[1])], &format!("no: nobody may be ended: {why}"));
-        check(&[wrote, idle(4), waiter(2, LONG, &[1, 4])], &format!("ends [4], not [{why:?}]"));
+        check(&[wrote, idle(4), waiter(2, LONG, &[1, 4])], &format!("no: nobody may be ended: {why}"));
         check(&[waiter(2, LONG, &[0])], "no: nobody may be ended: a prepared transaction, which only a person may end");
-        check(&[waiter(2, LONG, &[9])], "no: who holds the lock is not seen");
+        check(&[waiter(2, LONG, &[9])], "no: too many hold the lock, or who holds it is not seen");
         let many: Vec<Session> = (10..30).map(idle).collect();
         let all: Vec<i32> = (10..30).collect();
         let seen: Vec<Session> = many.into_iter().chain([waiter(2, LONG, &all)]).collect();
-        check(&seen, "ends [10, 11, 12, 13, 14, 15, 16, 17], not []");
+        check(&seen, "no: too many hold the lock, or who holds it is not seen");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ansai_model::{
     action::ActionOutcome,
-    domain::database::{DatabaseAction, DatabaseFacts, DatabaseProbe, Session, harmless, judge, roots},
+    domain::database::{DatabaseAction, DatabaseFacts, DatabaseProbe, Session, freeing, judge},
     inventory::Inventory,
     observation::Observation,
     text::Text,
@@ -75,8 +75,7 @@ pub(super) fn end(machine: &mut Machine, action: &DatabaseAction) -> ActionOutco
     let Some(sessions) = machine.domains().databases.0.get_mut(postgresql) else {
         return ActionOutcome::Failed { why: Text::new(format!("nothing has a socket at {postgresql}")) };
     };
-    let ended: Vec<i32> =
-        roots(sessions).into_iter().filter(|root| harmless(root, *patience).is_ok()).map(|root| root.pid).collect();
+    let ended: Vec<i32> = freeing(sessions, *patience).into_iter().map(|root| root.pid).collect();
     if ended.is_empty() {
         return ActionOutcome::Refused { why: "nobody may be ended".into() };
     }
@@ -106,7 +105,7 @@ mod tests {
         assert!(matches!(end(&mut machine, &end_it), ActionOutcome::Succeeded { .. }));
         assert_eq!(seen(&machine, &probe).health(), Health::Healthy);
         let wrote = Session { has_written: true, ..idle(1) };
-        machine.domains().databases.set(&postgresql, vec![wrote, waiter(2, long, &[1])]);
+        machine.domains().databases.set(&postgresql, vec![wrote, idle(4), waiter(2, long, &[1, 4])]);
         assert!(matches!(end(&mut machine, &end_it), ActionOutcome::Refused { .. }));
         assert_eq!(seen(&machine, &probe).health(), Health::Failing);
         assert_eq!(machine.inventory().databases[0].postgresql, postgresql);

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use ansai_model::{domain::database::Session, text::Text};
 
-use super::{statement::without_values, wire::Row};
+use super::{
+    statement::without_values,
+    wire::{Row, Trouble},
+};
 
 /// The oldest version that says since when somebody waits for a lock.
 pub(super) const VERSION_MIN: u32 = 140_000;
@@ -14,6 +17,10 @@ pub(super) const VERSION_MIN: u32 = 140_000;
 const WAITING_MAX: usize = 50;
 /// Most sessions that are told.
 const SESSIONS_MAX: usize = 200;
+
+/// Which locks of a session are not of plain statements: those that an application takes by request may be its mutex.
+const BY_REQUEST: &str = "(l.locktype NOT IN ('relation', 'virtualxid') OR (l.locktype = 'relation' \
+                          AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')))";
 
 /// How a server stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,12 +96,20 @@ pub(super) fn sessions() -> String {
          SELECT a.pid, {moments}, coalesce(a.backend_type, ''), coalesce(a.state, ''), {in_state}, {open}, \
          coalesce(a.datname, ''), coalesce(a.usename, ''), coalesce(a.application_name, ''), \
          a.backend_xid IS NOT NULL, a.backend_xmin IS NOT NULL, \
-         EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype NOT IN ('relation', 'virtualxid')), \
+         EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {BY_REQUEST}), \
          coalesce(a.wait_event_type = 'Lock', false), {waits}, array_to_string(e.holders, ','), left(coalesce(a.query, ''), 500) \
          FROM pg_stat_activity a LEFT JOIN edges e USING (pid) \
          WHERE e.pid IS NOT NULL OR a.pid IN (SELECT unnest(holders) FROM edges) \
-         ORDER BY e.since NULLS FIRST LIMIT {SESSIONS_MAX}"
+         ORDER BY e.since NULLS LAST LIMIT {SESSIONS_MAX}"
     )
+}
+
+/// Reads the answer to [`sessions`] where it must be a whole one: among more than are told may be any.
+pub(super) fn all_sessions(rows: &[Row]) -> Result<Vec<Session>, Trouble> {
+    if rows.len() >= SESSIONS_MAX {
+        return Err(Trouble::TooMany(SESSIONS_MAX));
+    }
+    read_sessions(rows).ok_or(Trouble::Garbled)
 }
 
 /// Reads the answer to [`sessions`]; nothing when a row of it is not understood.
@@ -154,7 +169,7 @@ pub(super) fn end(session: &Session, patience: Duration) -> Option<String> {
          AND a.backend_xid IS NULL AND a.backend_xmin IS NULL \
          AND clock_timestamp() - a.state_change > {patience} * interval '1 millisecond' \
          AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'virtualxid') \
-         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype NOT IN ('relation', 'virtualxid')) \
+         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {BY_REQUEST}) \
          AND NOT EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = a.pid AND c.relkind = 'f') \
          AND NOT EXISTS (SELECT FROM pg_locks l JOIN pg_namespace n \
          ON n.nspname = 'pg_temp_' || split_part(l.virtualtransaction, '/', 1) \
@@ -228,6 +243,9 @@ mod tests {
             assert_eq!(with(at, text), None, "{at} {text}");
         }
         assert_eq!(read_sessions(&[row(&["7"])]), None);
+        let many = |count| all_sessions(&vec![idle(); count]);
+        assert_eq!(many(SESSIONS_MAX - 1).expect("all").len(), SESSIONS_MAX - 1);
+        assert!(matches!(many(SESSIONS_MAX), Err(Trouble::TooMany(200))), "others may be left out");
     }
 
     #[test]
@@ -236,6 +254,7 @@ mod tests {
         let patience = Duration::from_secs(30);
         let text = end(&session(idle()), patience).expect("a statement");
         for part in [
+            "AccessShareLock', 'RowShareLock', 'RowExclusiveLock')",
             "a.pid = 7 AND",
             "backend_start) * 1000000)::bigint = 1 ",
             "xact_start) * 1000000)::bigint = 2 ",

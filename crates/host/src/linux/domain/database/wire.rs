@@ -57,6 +57,9 @@ pub(super) enum Trouble {
     /// It says more than is kept.
     #[error("it answers with more than {} KiB", ANSWER_MAX / 1024)]
     TooLong,
+    /// More sessions are in it than are told.
+    #[error("{0} sessions or more hold locks or wait for them; so many are not told apart")]
+    TooMany(usize),
     /// It does not answer.
     #[error("it has not answered within {}", ansai_model::time::Shown(ASK_TIME))]
     Late,
