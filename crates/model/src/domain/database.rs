@@ -132,6 +132,8 @@ pub struct Session {
     pub waits_for: Vec<i32>,
     /// Its statement, or the last one, without anything that is a value.
     pub statement: Text,
+    /// Whether its role is a superuser or may replicate, as that of a backup: `pg_backup_start` leaves nothing else to be seen.
+    pub is_keeper: bool,
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ const DATABASE: &str = "postgres";
 const AROUND_FOR: Duration = Duration::from_secs(10);
 /// Longest that it takes.
 const AROUND_TIME: Duration = Duration::from_secs(3);
+/// One that is older is closed whatever its use: a server that ends gently waits for it, and whether a new one is let in is seen.
+const AGE_MAX: Duration = Duration::from_secs(60);
 /// A connection that nobody has used for so long is closed.
 const IDLE_MAX: Duration = Duration::from_secs(300);
 
@@ -162,7 +164,7 @@ fn troubled(probe: &DatabaseProbe, trouble: &Trouble, role: &str) -> Observation
             ));
         }
         // It runs, and nobody else comes in either.
-        Trouble::Said { code, .. } => code == "53300",
+        Trouble::Said { .. } => trouble.is_full(),
         // Who stops it takes its socket away, and it stays where it breaks off.
         Trouble::Refused(_) | Trouble::Late => true,
         Trouble::Broken(error) => error.kind() != io::ErrorKind::PermissionDenied,
@@ -182,7 +184,7 @@ async fn ask(host: &LinuxHost, postgresql: &str, role: &str, statement: &str) ->
     let kept = host.inner.kept.database.connection(&socket);
     let mut kept = kept.lock().await;
     // Whoever gives this up in between leaves no connection on which an answer comes that nobody waits for.
-    if let Some(connection) = kept.take() {
+    if let Some(connection) = kept.take().filter(|connection| connection.age() < AGE_MAX) {
         match connection.ask(statement).await {
             (Err(Trouble::Broken(_) | Trouble::Said { .. }), None) => {}
             (answer, again) => {

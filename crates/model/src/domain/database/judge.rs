@@ -24,7 +24,7 @@ const WAITS_MAX: Duration = Duration::from_secs(300);
 const ENDED_MAX: usize = 3;
 /// Most lines of a chain that are told.
 const LINES_MAX: usize = 40;
-/// Whoever calls itself so is left alone: what dumps, backs up, replicates or manages a server.
+/// Whoever calls itself so, or has a role that is called so, is left alone: what dumps, backs up, replicates or manages a server.
 const KEEPERS: &[&str] = &[
     "dump",
     "restore",
@@ -46,6 +46,8 @@ const KEEPERS: &[&str] = &[
     "upgrade",
     "repack",
     "vacuum",
+    "citus",
+    "postgres_fdw",
 ];
 
 /// What a look at the locks means: failing when somebody waits for longer than the patience for one who is idle in a transaction,
@@ -134,7 +136,7 @@ fn is_prepared(sessions: &[Session]) -> bool {
 /// # Errors
 /// When it might, or nobody can say; why, in words that follow its name.
 pub fn harmless(session: &Session, patience: Duration) -> Result<(), &'static str> {
-    let calls_itself = session.application.as_str().to_ascii_lowercase();
+    let called = [&session.application, &session.role].map(|name| name.as_str().to_ascii_lowercase());
     if session.kind.as_str() != "client backend" {
         return Err("is no session of an application");
     }
@@ -156,7 +158,10 @@ pub fn harmless(session: &Session, patience: Duration) -> Result<(), &'static st
     if session.has_other_locks {
         return Err("holds locks that are taken by request, as LOCK TABLE and advisory ones are");
     }
-    if KEEPERS.iter().any(|word| calls_itself.contains(word)) {
+    if session.is_keeper {
+        return Err("is of a superuser or a role for replication, as a backup is");
+    }
+    if KEEPERS.iter().any(|word| called.iter().any(|name| name.contains(word))) {
         return Err("calls itself what keeps a database");
     }
     Ok(())
@@ -232,6 +237,7 @@ mod tests {
             waits: None,
             waits_for: Vec::new(),
             statement: "SELECT ? FROM t".into(),
+            is_keeper: false,
         }
     }
 
@@ -298,6 +304,9 @@ mod tests {
             (|one| one.kind = "walsender".into(), "is no session of an application"),
             (|one| one.kind = "autovacuum worker".into(), "is no session of an application"),
             (|one| one.kind = "".into(), "is no session of an application"),
+            (|one| one.is_keeper = true, "is of a superuser or a role for replication, as a backup is"),
+            (|one| one.role = "my_backup".into(), "calls itself what keeps a database"),
+            (|one| one.application = "citus_internal gpid=1".into(), "calls itself what keeps a database"),
             (|one| one.application = "pg_dump".into(), "calls itself what keeps a database"),
             (|one| one.application = "pgBackRest [check]".into(), "calls itself what keeps a database"),
             (|one| one.application = "Patroni heartbeat".into(), "calls itself what keeps a database"),

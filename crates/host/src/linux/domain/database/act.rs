@@ -2,7 +2,7 @@
 //! statement in which the server itself finds that it is still the same session in the same transaction, and still harmless; what
 //! somebody else manages, a standby, and whatever is in doubt is refused.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ansai_model::{
     action::{ActionOutcome, ActionRun},
@@ -11,13 +11,16 @@ use ansai_model::{
     time::Shown,
 };
 
-use super::{Connection, Looked, Trouble, around, grant, look, may_look, sessions, sql};
+use super::{Connection, Looked, Row, Trouble, around, grant, look, may_look, sessions, sql, wire::ASK_TIME};
 use crate::linux::{LinuxHost, act::Planned};
 
 /// What is written of a conclusion that is not this program's to draw.
-const PROOF: &str = "the server found in the statement that ended it that it was the same session in the same transaction, idle \
-                     since, without a transaction id and without a snapshot, with locks of this database's own tables alone, no \
-                     advisory lock, no temporary table, and no dump, backup or replication: nothing written was lost";
+const PROOF: &str = "the server found in the statement that ended it that, at the moment it was looked at, it was the same session in \
+                     the same transaction, idle since, without a transaction id and without a snapshot, with locks of plain statements \
+                     on this database's own tables alone, no temporary table, and no dump, backup or replication: nothing written to \
+                     this server's tables was lost; a notification that was not sent yet went with it";
+/// Longest that an end takes: its connection is opened, let in, and asked.
+const END_TIME: Duration = ASK_TIME.saturating_mul(3);
 
 /// What is to be done, or why nothing is.
 enum Ruling {
@@ -31,13 +34,26 @@ enum Ruling {
     Unseen(Text),
 }
 
+/// What came of one end.
+enum Ended {
+    /// The session was told to end.
+    Yes,
+    /// It is not there any more.
+    Itself,
+    /// It is as it was, and why.
+    No(String),
+    /// The server was asked for it and did not say whether it did it.
+    Unknown(String),
+}
+
 /// Does it.
 pub(super) async fn perform(host: &LinuxHost, action: &DatabaseAction, run: &ActionRun) -> ActionOutcome {
-    let done = tokio::time::timeout(run.timeout, end(host, action)).await;
+    let until = Instant::now() + run.timeout;
+    let done = tokio::time::timeout(run.timeout, end(host, action, until)).await;
     done.unwrap_or(ActionOutcome::TimedOut { after: run.timeout })
 }
 
-async fn end(host: &LinuxHost, action: &DatabaseAction) -> ActionOutcome {
+async fn end(host: &LinuxHost, action: &DatabaseAction, until: Instant) -> ActionOutcome {
     let DatabaseAction::EndIdle { postgresql, patience } = action;
     let (sessions, others, role) = match ruling(host, action).await {
         Ruling::End(sessions, others, role) => (sessions, others, role),
@@ -45,19 +61,41 @@ async fn end(host: &LinuxHost, action: &DatabaseAction) -> ActionOutcome {
         Ruling::No(why) => return ActionOutcome::Refused { why },
         Ruling::Unseen(why) => return ActionOutcome::Failed { why },
     };
-    let (mut ended, mut left) = (Vec::new(), others);
-    for session in &sessions {
-        match end_one(postgresql, &role, session, *patience).await {
-            Ok(()) => {
-                ended.push(format!("ended {}, which had been idle for {}", named(session), Shown(session.in_state)))
-            }
-            Err(why) => left.push(format!("{}: {why}", named(session))),
+    let mut told = Vec::new();
+    for session in sessions {
+        // The end of another one frees nobody while this one stays.
+        let goes_on = matches!(told.last(), None | Some((_, Ended::Yes | Ended::Itself)));
+        let ended = match until.saturating_duration_since(Instant::now()) {
+            _ if !goes_on => Ended::No("whoever waits for it waits for the one before as well".to_owned()),
+            left if left < END_TIME => Ended::No("there is no time left".to_owned()),
+            _ => end_one(host, postgresql, &role, &session, *patience).await,
+        };
+        told.push((session, ended));
+    }
+    outcome(&told, others)
+}
+
+/// What is said of all that was done.
+fn outcome(told: &[(Session, Ended)], mut left: Vec<String>) -> ActionOutcome {
+    let (mut ended, mut unknown) = (Vec::new(), Vec::new());
+    for (session, what) in told {
+        let name = named(session);
+        match what {
+            Ended::Yes => ended.push(format!("ended {name}, which had been idle for {}", Shown(session.in_state))),
+            Ended::Itself => left.push(format!("{name}: it had ended by itself")),
+            Ended::No(why) => left.push(format!("{name}: {why}")),
+            Ended::Unknown(why) => unknown.push(format!("whether {name} was ended is not known: {why}")),
         }
     }
     let left = if left.is_empty() { String::new() } else { format!("; left alone: {}", left.join(", ")) };
-    match ended.is_empty() {
-        true => ActionOutcome::Refused { why: Text::new(format!("no session was ended{left}")) },
-        false => ActionOutcome::Succeeded { note: Text::new(format!("{}; {PROOF}{left}", ended.join(", "))) },
+    let is_unknown = !unknown.is_empty();
+    if !ended.is_empty() {
+        unknown.push(format!("{}; {PROOF}", ended.join(", ")));
+    }
+    match (is_unknown, ended.is_empty()) {
+        (true, _) => ActionOutcome::Failed { why: Text::new(format!("{}{left}", unknown.join("; "))) },
+        (false, true) => ActionOutcome::Refused { why: Text::new(format!("no session was ended{left}")) },
+        (false, false) => ActionOutcome::Succeeded { note: Text::new(format!("{}{left}", unknown.join("; "))) },
     }
 }
 
@@ -135,16 +173,30 @@ fn ruled(seen: &[Session], patience: Duration, role: String) -> Ruling {
 }
 
 /// Over a connection to its own database, of which only that can be seen what it has.
-async fn end_one(postgresql: &str, role: &str, session: &Session, patience: Duration) -> Result<(), String> {
-    let statement = sql::end(session, patience).ok_or("it is not told of in full")?;
+async fn end_one(host: &LinuxHost, postgresql: &str, role: &str, session: &Session, patience: Duration) -> Ended {
+    let Some(statement) = sql::end(session, patience) else {
+        return Ended::No("it is not told of in full".to_owned());
+    };
     let socket = super::around::socket(postgresql);
-    let said = |trouble: Trouble| trouble.to_string();
-    let connection = Connection::open(&socket, role, &session.database).await.map_err(said)?;
-    let (rows, _) = connection.ask(&statement).await;
-    match sql::read_end(&rows.map_err(said)?) {
-        Some(true) => Ok(()),
-        Some(false) => Err("it had ended by itself".into()),
-        None => Err("it is not the same, or not harmless any more".into()),
+    let mut opened = Connection::open(&socket, role, &session.database).await;
+    // There is room for another one when that of the looks is gone.
+    if opened.as_ref().is_err_and(Trouble::is_full) {
+        host.inner.kept.database.connection(&socket).lock().await.take();
+        opened = Connection::open(&socket, role, &session.database).await;
+    }
+    match opened {
+        Err(trouble) => Ended::No(trouble.to_string()),
+        Ok(connection) => said(connection.ask(&statement).await.0),
+    }
+}
+
+/// What an answer says of a session.
+fn said(answer: Result<Vec<Row>, Trouble>) -> Ended {
+    match answer.map(|rows| sql::read_end(&rows)) {
+        Ok(Some(true)) => Ended::Yes,
+        Ok(Some(false)) => Ended::Itself,
+        Ok(None) => Ended::No("it is not the same, or not harmless any more".to_owned()),
+        Err(trouble) => Ended::Unknown(trouble.to_string()),
     }
 }
 
@@ -187,6 +239,30 @@ mod tests {
         let all: Vec<i32> = (10..30).collect();
         let seen: Vec<Session> = many.into_iter().chain([waiter(2, LONG, &all)]).collect();
         check(&seen, "no: too many hold the lock, or who holds it is not seen");
+    }
+
+    #[test]
+    fn an_end_that_was_asked_for_and_is_not_answered_is_never_told_as_left_alone() {
+        let of = |answers: Vec<Result<Vec<Row>, Trouble>>| {
+            let told: Vec<(Session, Ended)> = (1..).map(idle).zip(answers.into_iter().map(said)).collect();
+            outcome(&told, vec!["pid 9: it waits".into()])
+        };
+        let row = |text: &str| Ok(vec![vec![Some(text.to_owned())]]);
+        let one = "(role web, database app)";
+        let ActionOutcome::Failed { why } = of(vec![row("t"), Err(Trouble::Late)]) else { panic!("it failed") };
+        let start =
+            format!("whether pid 2 {one} was ended is not known: it has not answered within 3s; ended pid 1 {one}");
+        assert!(why.as_str().starts_with(&start) && why.as_str().ends_with("; left alone: pid 9: it waits"), "{why}");
+        assert!(matches!(
+            of(vec![Err(Trouble::Broken(std::io::ErrorKind::BrokenPipe.into()))]),
+            ActionOutcome::Failed { .. }
+        ));
+        let ActionOutcome::Refused { why } = of(vec![row("f"), Ok(Vec::new())]) else { panic!("nothing was done") };
+        let end = "pid 1 (role web, database app): it had ended by itself, pid 2 (role web, database app): it is not the same, or not \
+                   harmless any more";
+        assert!(why.as_str().ends_with(end), "{why}");
+        let ActionOutcome::Succeeded { note } = of(vec![row("t"), row("f")]) else { panic!("it is done") };
+        assert!(note.as_str().contains("nothing written to this server's tables was lost"), "{note}");
     }
 
     #[test]

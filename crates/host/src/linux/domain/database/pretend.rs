@@ -50,6 +50,7 @@ pub fn idle(pid: i32) -> Session {
         waits: None,
         waits_for: Vec::new(),
         statement: "SELECT ? FROM t".into(),
+        is_keeper: false,
     }
 }
 

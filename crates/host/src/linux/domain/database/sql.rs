@@ -97,7 +97,8 @@ pub(super) fn sessions() -> String {
          coalesce(a.datname, ''), coalesce(a.usename, ''), coalesce(a.application_name, ''), \
          a.backend_xid IS NOT NULL, a.backend_xmin IS NOT NULL, \
          EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {BY_REQUEST}), \
-         coalesce(a.wait_event_type = 'Lock', false), {waits}, array_to_string(e.holders, ','), left(coalesce(a.query, ''), 500) \
+         coalesce(a.wait_event_type = 'Lock', false), {waits}, array_to_string(e.holders, ','), left(coalesce(a.query, ''), 500), \
+         coalesce((SELECT r.rolsuper OR r.rolreplication FROM pg_roles r WHERE r.oid = a.usesysid), true) \
          FROM pg_stat_activity a LEFT JOIN edges e USING (pid) \
          WHERE e.pid IS NOT NULL OR a.pid IN (SELECT unnest(holders) FROM edges) \
          ORDER BY e.since NULLS LAST LIMIT {SESSIONS_MAX}"
@@ -121,7 +122,7 @@ fn read_session(row: &[Option<String>]) -> Option<Session> {
     let [pid, begun, opened, changed, kind, state, in_state, open, database, role, application, rest @ ..] = row else {
         return None;
     };
-    let [has_written, has_snapshot, has_other_locks, is_waiting, waits, waits_for, statement] = rest else {
+    let [has_written, has_snapshot, has_other_locks, is_waiting, waits, waits_for, statement, is_keeper] = rest else {
         return None;
     };
     let number = |column: &Option<String>| column.as_deref().and_then(|text| text.parse::<i64>().ok());
@@ -146,6 +147,7 @@ fn read_session(row: &[Option<String>]) -> Option<Session> {
         waits: lasts(waits),
         waits_for: holders.map(|pid| pid.parse().ok()).collect::<Option<_>>()?,
         statement: Text::new(without_values(statement.as_deref()?)),
+        is_keeper: truth(is_keeper)?,
     })
 }
 
@@ -153,33 +155,39 @@ fn read_session(row: &[Option<String>]) -> Option<Session> {
 /// asked in the session's own database, since only there its temporary tables, foreign tables and extensions are seen. Whatever a
 /// role may not see is empty, and an empty state is not idle.
 ///
-/// Each line is one of the conditions: a session of an application; idle in a transaction without a number and without a snapshot; no
-/// locks but those of tables, and none of a foreign one (a foreign server has transactions of its own); no temporary tables; nothing
-/// that speaks to other databases behind the server's back; no replication; somebody waits for it for longer than the patience.
+/// The locks come first, since who blocks whom takes longest to be found; then the session as it is at that moment, which the server
+/// copies once a transaction, so nothing before may read it; and its locks once more beside the signal. Each line is one of the
+/// conditions: no locks but those of plain statements, and none of a foreign table (a foreign server has transactions of its own); no
+/// temporary tables; nothing that writes to other servers behind this one's back; no replication; somebody waits for it for longer
+/// than the patience; a session of an application, and of no superuser; idle in a transaction without a number and a snapshot.
 pub(super) fn end(session: &Session, patience: Duration) -> Option<String> {
     let [Some(begun), Some(opened), Some(changed)] = session.moments else { return None };
     let (pid, patience) = (session.pid, patience.as_millis());
     let moments = [("a.backend_start", begun), ("a.xact_start", opened), ("a.state_change", changed)];
     let is_same = moments.map(|(column, moment)| format!("{} = {moment}", micros(column))).join(" AND ");
     Some(format!(
-        "WITH found AS MATERIALIZED (SELECT a.pid FROM pg_stat_activity a \
-         WHERE a.pid = {pid} AND {is_same} AND a.datname = current_database() AND NOT pg_is_in_recovery() \
+        "WITH locked AS MATERIALIZED (SELECT own.pid FROM pg_locks own \
+         WHERE own.pid = {pid} AND own.locktype = 'virtualxid' AND own.granted AND NOT pg_is_in_recovery() \
          AND pg_has_role(current_user, 'pg_read_all_stats', 'usage') \
-         AND a.backend_type = 'client backend' AND a.state = 'idle in transaction' \
-         AND a.backend_xid IS NULL AND a.backend_xmin IS NULL \
-         AND clock_timestamp() - a.state_change > {patience} * interval '1 millisecond' \
-         AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.locktype = 'virtualxid') \
-         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {BY_REQUEST}) \
-         AND NOT EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = a.pid AND c.relkind = 'f') \
+         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = own.pid AND {BY_REQUEST}) \
+         AND NOT EXISTS (SELECT FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE l.pid = own.pid AND c.relkind = 'f') \
          AND NOT EXISTS (SELECT FROM pg_locks l JOIN pg_namespace n \
          ON n.nspname = 'pg_temp_' || split_part(l.virtualtransaction, '/', 1) \
-         JOIN pg_class c ON c.relnamespace = n.oid WHERE l.pid = a.pid) \
-         AND NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'dblink') \
-         AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = a.pid) \
-         AND NOT EXISTS (SELECT FROM pg_stat_replication r WHERE r.pid = a.pid) \
+         JOIN pg_class c ON c.relnamespace = n.oid WHERE l.pid = own.pid) \
+         AND NOT EXISTS (SELECT FROM pg_extension WHERE extname IN ('dblink', 'citus', 'plproxy')) \
+         AND NOT EXISTS (SELECT FROM pg_replication_slots s WHERE s.active_pid = own.pid) \
          AND EXISTS (SELECT FROM pg_locks w WHERE NOT w.granted \
-         AND clock_timestamp() - w.waitstart > {patience} * interval '1 millisecond' AND a.pid = ANY (pg_blocking_pids(w.pid)))) \
-         SELECT CASE WHEN found.pid = {pid} THEN pg_terminate_backend(found.pid) END FROM found"
+         AND clock_timestamp() - w.waitstart > {patience} * interval '1 millisecond' AND own.pid = ANY (pg_blocking_pids(w.pid))) \
+         LIMIT 1), \
+         found AS MATERIALIZED (SELECT a.pid FROM locked CROSS JOIN LATERAL pg_stat_get_activity(locked.pid) a \
+         WHERE a.pid = {pid} AND {is_same} AND a.datid = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) \
+         AND a.backend_type = 'client backend' AND a.state = 'idle in transaction' \
+         AND a.backend_xid IS NULL AND a.backend_xmin IS NULL \
+         AND EXISTS (SELECT FROM pg_roles r WHERE r.oid = a.usesysid AND NOT r.rolsuper AND NOT r.rolreplication) \
+         AND clock_timestamp() - a.state_change > {patience} * interval '1 millisecond') \
+         SELECT CASE WHEN found.pid = {pid} \
+         AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = found.pid AND {BY_REQUEST}) \
+         THEN pg_terminate_backend(found.pid) END FROM found"
     ))
 }
 
@@ -207,7 +215,7 @@ mod tests {
     }
 
     fn idle() -> Row {
-        let columns = "7|1|2|3|client backend|idle in transaction|60000|61000|app|web|psql|f|f|f|f|-|-|SELECT 'x'";
+        let columns = "7|1|2|3|client backend|idle in transaction|60000|61000|app|web|psql|f|f|f|f|-|-|SELECT 'x'|f";
         row(&columns.split('|').collect::<Vec<_>>())
     }
 
@@ -239,7 +247,7 @@ mod tests {
         };
         assert_eq!(with(16, "3,0").expect("one").waits_for, [3, 0]);
         assert_eq!(with(1, "-").expect("one").moments, [None, Some(2), Some(3)]);
-        for (at, text) in [(0, "x"), (0, "-"), (11, "-"), (12, "true"), (13, ""), (16, "3,x")] {
+        for (at, text) in [(0, "x"), (0, "-"), (11, "-"), (12, "true"), (13, ""), (16, "3,x"), (18, "-")] {
             assert_eq!(with(at, text), None, "{at} {text}");
         }
         assert_eq!(read_sessions(&[row(&["7"])]), None);
@@ -259,9 +267,18 @@ mod tests {
             "backend_start) * 1000000)::bigint = 1 ",
             "xact_start) * 1000000)::bigint = 2 ",
             "30000 *",
+            "'dblink', 'citus', 'plproxy'",
+            "NOT r.rolsuper AND NOT r.rolreplication",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let at = |part: &str| text.find(part).expect("a part");
+        assert!(at("pg_blocking_pids") < at("pg_stat_get_activity"), "the session is read last: {text}");
+        assert!(
+            !text.contains("pg_stat_activity") && !text.contains("pg_stat_replication"),
+            "nothing copies it before"
+        );
+        assert!(text.rfind("FROM pg_locks l") > Some(at("SELECT CASE")), "its locks are read once more: {text}");
         for at in 1..=3 {
             let mut row = idle();
             row[at] = None;

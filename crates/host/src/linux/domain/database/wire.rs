@@ -3,7 +3,12 @@
 //!
 //! Whoever listens there may say anything: what is kept of an answer is bounded, and a length that is claimed takes no memory.
 
-use std::{collections::BTreeMap, io, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use thiserror::Error;
 use tokio::{
@@ -68,10 +73,19 @@ pub(super) enum Trouble {
     Aside(String),
 }
 
+impl Trouble {
+    /// Whether the server has no room for another connection.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Said { code, .. } if code == "53300")
+    }
+}
+
 /// A connection on which nothing is under way.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: UnixStream,
+    /// Since when it is there.
+    opened: Instant,
 }
 
 impl Connection {
@@ -92,10 +106,15 @@ impl Connection {
             _ => Trouble::Broken(error),
         })?;
         stream.set_nonblocking(true)?;
-        let mut connection = Self { stream: UnixStream::from_std(stream)? };
+        let mut connection = Self { stream: UnixStream::from_std(stream)?, opened: Instant::now() };
         let begins = connection.begin(role, database);
         tokio::time::timeout(ASK_TIME, begins).await.map_err(|_| Trouble::Late)??;
         Ok(connection)
+    }
+
+    /// For how long it has been there.
+    pub(super) fn age(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     async fn begin(&mut self, role: &str, database: &str) -> Result<(), Trouble> {
@@ -110,8 +129,14 @@ impl Connection {
         }
         body.push(0);
         self.send(None, &body).await?;
+        let mut held = 0_usize;
         loop {
-            match self.receive().await? {
+            let (kind, body) = self.receive().await?;
+            held = held.saturating_add(body.len());
+            if held > ANSWER_MAX {
+                return Err(Trouble::TooLong);
+            }
+            match (kind, body) {
                 (b'R', body) => match body.get(..4) {
                     Some([0, 0, 0, 0]) => {}
                     Some(_) => return Err(Trouble::Password),
@@ -150,10 +175,14 @@ impl Connection {
                 // A server that ends says why first.
                 Err(trouble) => return Err(broken(refused.unwrap_or(trouble))),
             };
+            held = held.saturating_add(body.len());
+            if held > ANSWER_MAX {
+                return Err(broken(Trouble::TooLong));
+            }
             match kind {
                 b'D' => {
                     let row = row(&body).ok_or((Trouble::Garbled, false))?;
-                    held = held.saturating_add(body.len()).saturating_add(row.len() * size_of::<Option<String>>());
+                    held = held.saturating_add(size_of::<Row>() + row.len() * size_of::<Option<String>>());
                     if held > ANSWER_MAX {
                         return Err(broken(Trouble::TooLong));
                     }
@@ -306,7 +335,17 @@ mod tests {
             ([ready(), message(b'?', b"")].concat(), garbled),
             ([ready(), message(b'E', b"")].concat(), garbled),
             (message(b'R', b""), garbled),
-            ([ready(), message(b'D', &vec![0; MESSAGE_MAX]).repeat(9)].concat(), "it answers with more than 512 KiB"),
+            // Rows of nothing take memory as well, and what is not kept takes time.
+            (
+                [ready(), message(b'D', &[0, 0]).repeat(ANSWER_MAX / (2 + size_of::<Row>()) + 1)].concat(),
+                "it answers with more than 512 KiB",
+            ),
+            (
+                [ready(), message(b'N', &vec![0; MESSAGE_MAX - 1]).repeat(9)].concat(),
+                "it answers with more than 512 KiB",
+            ),
+            (message(b'S', &vec![0; MESSAGE_MAX - 1]).repeat(9), "it answers with more than 512 KiB"),
+            ([ready(), message(b'D', &vec![0; MESSAGE_MAX]).repeat(8)].concat(), "it answers with more than 512 KiB"),
         ] {
             let (answer, is_whole, _) = asked(says).await;
             assert!(!is_whole && answer.as_ref().is_err_and(|said| said.contains(why)), "{why}: {answer:?}");
