@@ -55,6 +55,18 @@ fn nothing_is_done_to_what_is_another_s() {
 }
 
 #[test]
+fn a_server_that_is_named_twice_is_refused() {
+    let of = |other: &str| {
+        let text = format!("databases: {{one: {{postgresql: /var/run/postgresql}}, two: {{postgresql: {other}}}}}");
+        parse(&[("ansai.yaml".into(), text)]).map(|_| ()).map_err(|wrong| wrong.to_string())
+    };
+    for same in ["/run/postgresql/", "/run/postgresql/.s.PGSQL.5432"] {
+        assert!(of(same).is_err_and(|wrong| wrong.contains("is configured twice")), "{same}");
+    }
+    assert_eq!(of("/run/postgresql/.s.PGSQL.5433"), Ok(()));
+}
+
+#[test]
 fn a_service_waits_until_a_database_answers_that_it_needs() {
     let text = format!("{MAIN}services: {{app.service: {{needs: [database/main]}}}}\n");
     let parts = parts(&text, None);

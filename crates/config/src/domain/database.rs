@@ -37,7 +37,9 @@ pub(super) const SLICE: Slice = Slice { policy: include_str!("database/policy.ya
 const EVERY_SOFT: Duration = Duration::from_secs(2);
 /// Whether anybody waits is asked without asking the lock manager, so it costs little.
 const EVERY_LOCKS: Duration = Duration::from_secs(2);
-const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCKS_TIMEOUT: Duration = Duration::from_secs(5);
+/// A server that hangs has those looks wait for each other, and that it does not answer must still be seen.
+const ANSWERS_TIMEOUT: Duration = Duration::from_secs(12);
 /// Several sessions may be ended, each over a connection of its own.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -106,7 +108,15 @@ impl Domain for Databases {
     }
 
     fn deduce(&self, findings: &mut Findings<'_>, common: &Common, inventory: &Inventory, parts: &mut BundleParts) {
-        for (name, (place, said)) in &self.0 {
+        for (at, (name, (place, said))) in self.0.iter().enumerate() {
+            // Each would end sessions of its own count.
+            let is_same = |other: &(Place, Database)| socket(&other.1.postgresql) == socket(&said.postgresql);
+            if self.0.values().take(at).any(is_same) {
+                let key = joined(SECTION, name);
+                let text = format!("`{}` is configured twice", cut(&said.postgresql));
+                findings.error(*place, &key, text, "keep one of the two".to_owned());
+                continue;
+            }
             if let Err(error) = one(common, (name, said), inventory, parts) {
                 findings.name(*place, &joined(SECTION, name), &error);
             }
@@ -121,6 +131,11 @@ impl Domain for Databases {
 /// A path without what may be written otherwise: `/var/run` is `/run`.
 fn place(path: &str) -> &str {
     path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path).trim_end_matches('/')
+}
+
+/// The socket that is meant, also by its folder.
+fn socket(path: &str) -> &str {
+    place(path).trim_end_matches("/.s.PGSQL.5432")
 }
 
 /// Adds a server: whether it answers is told; who blocks others may be ended, where nobody else manages it.
@@ -138,7 +153,7 @@ fn one(
             probe: DatabaseProbe { postgresql: said.postgresql.clone(), locks }.into(),
             every,
             every_soft: EVERY_SOFT.min(every),
-            timeout: LOOK_TIMEOUT,
+            timeout: if locks.is_some() { LOCKS_TIMEOUT } else { ANSWERS_TIMEOUT },
             // A patience is over by the time that a lock counts.
             fail_after: if locks.is_some() { 1 } else { 2 },
             recover_after: 1,
@@ -150,7 +165,7 @@ fn one(
         (check(ANSWERS, None, said.every)?, check(LOCKS, Some(said.patience), EVERY_LOCKS.min(said.every))?);
     let end = DatabaseAction::EndIdle { postgresql: said.postgresql.clone(), patience: said.patience };
     let end = Rung::healing(RungId::new("end-idle")?, vec![Step::Act { action: end.into(), timeout: TIMEOUT }], 2);
-    let known = inventory.databases.iter().find(|facts| place(&facts.postgresql) == place(&said.postgresql));
+    let known = inventory.databases.iter().find(|facts| socket(&facts.postgresql) == socket(&said.postgresql));
     let is_others = known.is_some_and(|facts| facts.owner.is_some());
     parts.targets.insert(id.clone(), target(id.clone()));
     for (name, check, rungs) in

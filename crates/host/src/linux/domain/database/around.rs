@@ -25,7 +25,13 @@ const MANAGERS: &[(&str, &str)] = &[
     ("pacemaker-execd", "Pacemaker runs here"),
     ("pg_autoctl", "pg_auto_failover runs here"),
     ("stolon-keeper", "stolon runs here"),
+    ("keepalived", "keepalived runs here"),
+    ("efm", "EDB Failover Manager runs here"),
+    ("pgpool", "pgpool runs here"),
 ];
+
+/// What the process of a server is called.
+const SERVERS: &[&str] = &["postgres", "postmaster"];
 
 /// What was seen.
 #[derive(Clone, Debug)]
@@ -40,10 +46,13 @@ pub(super) struct Around {
 
 /// Looks around below a root.
 pub(super) fn around(root: &Path) -> Around {
-    let owner = manager(root).unwrap_or_else(|error| {
+    let seen = manager(root);
+    // In doubt nothing is done, and that is looked for anew each time; what is known of a server does not change with its doubt.
+    let found = found(root, seen.as_ref().ok().and_then(Option::as_ref));
+    let owner = seen.unwrap_or_else(|error| {
         Some(Text::new(format!("who manages it besides cannot be seen ({})", ansai_files::said(&error))))
     });
-    Around { role: role(root), found: found(root, owner.as_ref()), owner }
+    Around { role: role(root), found, owner }
 }
 
 fn role(root: &Path) -> String {
@@ -57,7 +66,9 @@ fn role(root: &Path) -> String {
     line.and_then(|line| line.split(':').next()).map_or(own.clone(), str::to_owned)
 }
 
+/// Who manages servers. Where not even a server is seen, as where the processes of others are hidden, nobody knows.
 fn manager(root: &Path) -> io::Result<Option<Text>> {
+    let mut is_server_seen = false;
     for (seen, entry) in fs::read_dir(root.join("proc"))?.enumerate() {
         let entry = entry?;
         if seen > ENTRIES_MAX {
@@ -74,6 +85,7 @@ fn manager(root: &Path) -> io::Result<Option<Text>> {
         if let Some(what) = by_name(&comm) {
             return Ok(Some(what));
         }
+        is_server_seen |= SERVERS.contains(&comm.as_str());
         // A script is called as what runs it when it was begun so.
         if comm.starts_with("python") {
             let line = ansai_files::head(&entry.path().join("cmdline"), 4096).map(|(line, _)| line).unwrap_or_default();
@@ -85,8 +97,17 @@ fn manager(root: &Path) -> io::Result<Option<Text>> {
                 return Ok(Some(what));
             }
         }
+        if comm == "java" {
+            let line = ansai_files::head(&entry.path().join("cmdline"), 4096).map(|(line, _)| line).unwrap_or_default();
+            if String::from_utf8_lossy(&line).contains("enterprisedb.efm") {
+                return Ok(by_name("efm"));
+            }
+        }
     }
-    Ok(None)
+    match is_server_seen {
+        true => Ok(None),
+        false => Err(io::Error::other("no process of a server is seen")),
+    }
 }
 
 fn found(root: &Path, owner: Option<&Text>) -> Vec<DatabaseFacts> {
@@ -129,6 +150,7 @@ mod tests {
         let with = |comm: &str, line: &str| {
             let root = tempfile::tempdir().expect("a folder");
             process(root.path(), "1", "systemd", "/sbin/init");
+            process(root.path(), "6", "postgres", "postgres: checkpointer");
             process(root.path(), "7", comm, line);
             around(root.path()).owner
         };
@@ -138,6 +160,16 @@ mod tests {
         assert_eq!(with("python3", "python3 /opt/bin/other"), None);
         assert_eq!(with("pacemakerd", ""), Some("Pacemaker runs here".into()));
         assert_eq!(with("repmgrd", ""), Some("repmgr runs here".into()));
+        assert_eq!(with("keepalived", ""), Some("keepalived runs here".into()));
+        assert_eq!(
+            with("java", "java -cp /efm.jar com.enterprisedb.efm.main.ServiceCommand"),
+            Some("EDB Failover Manager runs here".into())
+        );
+        // Where a server's own process is hidden, so may be that of who manages it.
+        let hidden = tempfile::tempdir().expect("a folder");
+        process(hidden.path(), "1", "ansai", "ansai agent");
+        let owner = around(hidden.path()).owner.expect("in doubt");
+        assert!(owner.as_str().ends_with("cannot be seen (no process of a server is seen)"), "{owner}");
         // In doubt it is somebody's.
         let nothing = tempfile::tempdir().expect("a folder");
         let owner = around(nothing.path()).owner.expect("in doubt");

@@ -56,6 +56,7 @@ pub(super) fn standing(patience: Duration) -> String {
          WHEN EXISTS (SELECT FROM pg_stat_activity WHERE application_name ILIKE 'pg_auto_failover%') \
          OR EXISTS (SELECT FROM pg_settings WHERE name = 'shared_preload_libraries' AND setting LIKE '%pgautofailover%') \
          THEN 'pg_auto_failover manages it' \
+         WHEN EXISTS (SELECT FROM pg_stat_activity WHERE application_name ILIKE 'cnpg%') THEN 'CloudNativePG manages it' \
          END, \
          (SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
          AND clock_timestamp() - query_start > {patience} * interval '1 millisecond')"
