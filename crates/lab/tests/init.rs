@@ -80,7 +80,7 @@ fn what_is_proposed_for_a_host_with_real_servers_is_what_an_agent_can_begin_with
     let host = boot()?;
     agent::install(&host, "autonomy: observe\n")?;
     let written = agent::ansai(&host, &["init", "--force"])?.ok().context("nothing was proposed")?;
-    ensure!(written.text().contains("3 certificates, observed only"), "{}", written.text());
+    ensure!(written.text().contains("3 certificates, 1 database, observed only"), "{}", written.text());
     let text = host.read_file(agent::CONFIGURATION)?;
     for entry in PROPOSED {
         ensure!(text.contains(entry), "{entry}\nis not in\n{text}");
